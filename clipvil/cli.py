@@ -1,0 +1,77 @@
+"""The command `clipvil VERB ...`: finds the verb, reads its options, turns errors into a sentence.
+
+Exit status 0 done, 1 failed, 2 bad usage.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from clipvil import __version__, verbs
+from clipvil.core import UsageError
+
+
+def overview() -> str:
+    """What `clipvil --help` prints."""
+    width = max(map(len, verbs.names()))
+    lines = [f"  {name:{width}}  {summary(name)}" for name in verbs.names()]
+    return "\n".join(
+        [
+            "clipvil: plug any visual encoder into vision-and-language tasks and measure what it",
+            "brings. Begin with `clipvil demo`.",
+            "",
+            "usage: clipvil VERB [options]      (every verb takes --help)",
+            "",
+            *lines,
+        ]
+    )
+
+
+def summary(name: str) -> str:
+    """First line of a verb's docstring."""
+    return (verbs.load(name).__doc__ or "").splitlines()[0].rstrip(".")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit with its status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(overview())
+        raise SystemExit(0)
+    if given[0] == "--version":
+        print(f"clipvil {__version__}")
+        raise SystemExit(0)
+    raise SystemExit(run(given[0], given[1:]))
+
+
+def run(name: str, options: Sequence[str]) -> int:
+    """One verb with its options; what a user can mend ends in one sentence on stderr."""
+    try:
+        kind = verbs.load(name)
+        return parse(kind, name, options).run()
+    except UsageError as error:
+        print(f"clipvil: {error}", file=sys.stderr)
+        return 2
+    except (ValueError, OSError) as error:
+        print(f"clipvil {name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nclipvil: stopped; the same command goes on from here", file=sys.stderr)
+        return 1
+
+
+def parse(kind: type[verbs.Runnable], name: str, options: Sequence[str]) -> verbs.Runnable:
+    """Options as typed fields; tyro prints help and says what is wrong with exit status 2."""
+    import tyro
+
+    return tyro.cli(
+        kind,
+        prog=f"clipvil {name}",
+        args=list(options),
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+
+
+if __name__ == "__main__":
+    main()

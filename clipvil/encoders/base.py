@@ -1,0 +1,148 @@
+"""What every visual encoder is: host preprocessing plus a differentiable forward.
+
+One object serves `encode`, a frozen encoder on the fly and a trained one inside a model. What comes
+out is uniform whatever went in: a grid of cells, a mask of the cells that show the picture, and a
+pooled vector where the network has one (its width differs from the grid's for CLIP).
+
+Shapes   B batch, H x W pixels, R x C grid cells, D cell width, P pooled width
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+Fit = Literal["keep", "squash", "crop"]
+
+
+class Pixels(NamedTuple):
+    """A picture ready for the network."""
+
+    values: NDArray[np.uint8]  # [3, H, W]
+    size: tuple[int, int]  # width, height of the original
+    affine: tuple[float, float, float, float]  # grid x = a * x + b, grid y = c * y + d; in cells
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """How a picture becomes pixels. All of it is part of the fingerprint.
+
+    fit   keep: the whole picture, aspect kept, sides a multiple of `stride` at about the area of
+          `size`; squash: to exactly `size`; crop: short side resized, then the centre (as CLIP)
+    size  (height, width)
+    """
+
+    size: tuple[int, int]
+    stride: int
+    fit: Fit = "keep"
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+
+    def target(self, width: int, height: int) -> tuple[int, int]:
+        """(height, width) in pixels of what the network gets; needs the picture's header only."""
+        if self.fit != "keep":
+            return self.size
+        area = (self.size[0] // self.stride) * (self.size[1] // self.stride)  # in cells
+        rows = max(1, round((area * height / width) ** 0.5))
+        columns = max(1, round((area * width / height) ** 0.5))
+        return rows * self.stride, columns * self.stride
+
+    def __call__(self, picture: Image.Image) -> Pixels:
+        """Resize to `target`; values stay 0..255, the network's forward normalises them."""
+        width, height = picture.size
+        rows, columns = self.target(width, height)
+        resample = Image.Resampling[self.interpolation.upper()]
+        box = (0.0, 0.0, float(width), float(height))
+        if self.fit == "crop":
+            scale = max(rows / height, columns / width)
+            w, h = columns / scale, rows / scale
+            box = ((width - w) / 2, (height - h) / 2, (width + w) / 2, (height + h) / 2)
+        small = picture.convert("RGB").resize((columns, rows), resample, box=box)
+        a = columns / self.stride / (box[2] - box[0])
+        c = rows / self.stride / (box[3] - box[1])
+        values = np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
+        return Pixels(values, (width, height), (a, -a * box[0], c, -c * box[1]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What an encoder is; its hash is the key of stored features."""
+
+    name: str  # as the user wrote it, family first
+    width: int  # D
+    pooled_width: int | None  # P
+    layer: str
+    weights: str  # sha256 over the loaded tensors
+    preprocessing: Preprocessing
+    parameters: int
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of everything that decides the features."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Encoded(NamedTuple):
+    """What an encoder sees."""
+
+    grid: Float[Tensor, "B R C D"]
+    mask: Bool[Tensor, "B R C"]  # false on padding
+    pooled: Float[Tensor, "B P"] | None
+
+
+class Network(Protocol):
+    """The differentiable part that a family provides: normalised pixels -> grid and pooled."""
+
+    def __call__(
+        self, pixels: Float[Tensor, "B 3 H W"]
+    ) -> tuple[Float[Tensor, "B R C D"], Float[Tensor, "B P"] | None]: ...
+
+
+class Encoder(nn.Module):
+    """An encoder made uniform. `card` says what it is, `preprocessing` how to feed it."""
+
+    def __init__(self, card: Card, network: nn.Module) -> None:
+        super().__init__()
+        self.card = card
+        self.preprocessing = card.preprocessing
+        self.network = network
+        mean, std = torch.tensor(card.preprocessing.mean), torch.tensor(card.preprocessing.std)
+        self.register_buffer("mean", 255 * mean.view(3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * std.view(3, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+
+    def forward(
+        self, pixels: UInt8[Tensor, "B 3 H W"], inside: Bool[Tensor, "B R C"] | None = None
+    ) -> Encoded:
+        """Encode pictures of one size; `inside` marks real cells where a batch was padded."""
+        dtype = next(self.network.parameters()).dtype
+        normal = ((pixels.float() - self.mean) / self.std).to(dtype)  # [B, 3, H, W]
+        grid, pooled = self.network(normal)
+        if inside is None:
+            inside = torch.ones(grid.shape[:3], dtype=torch.bool, device=grid.device)
+        return Encoded(grid, inside, pooled)
+
+
+def hash_weights(network: nn.Module) -> str:
+    """sha256 over names, shapes, dtypes and bytes of parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(
+            tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        )
+    return digest.hexdigest()

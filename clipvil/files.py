@@ -1,0 +1,203 @@
+"""Files: written whole or not at all, found by official name, hashed, locked, never left by `..`.
+
+Source of the picture names: https://cocodataset.org (COCO_<year>_<12 digits>.jpg in 2014, 12 digits
+in 2017); a picture is found by any of these spellings, by its path or by its bare number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gzip
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from clipvil.core import Data, OfficialFile
+
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+SHIFTS = "shifts"  # a data folder's subfolder: one re-rendered report split a subfolder
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, value: object, *, indent: int | None = None) -> None:
+    """Write JSON whole or not at all."""
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(value, indent=indent, ensure_ascii=False, separators=separators)
+    write_bytes(path, text.encode() + b"\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[object]) -> None:
+    """Write one JSON value a line, whole or not at all."""
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_bytes(path, "".join(lines).encode())
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open for reading; gzipped files are recognised by their first bytes."""
+    file = path.open("rb")
+    magic = file.read(2)
+    file.seek(0)
+    return gzip.GzipFile(fileobj=file) if magic == b"\x1f\x8b" else file  # type: ignore[return-value]
+
+
+def read_json(path: Path, kind: Any = Any) -> Any:
+    """Read JSON, plain or gzipped, checked against a msgspec type; errors name file and place."""
+    with open_plain(path) as file:
+        try:
+            return msgspec.json.decode(file.read(), type=kind)
+        except (msgspec.DecodeError, EOFError, OSError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def read_jsonl(path: Path, kind: Any = Any) -> Iterator[Any]:
+    """Read one JSON value a line, plain or gzipped; errors name file and line."""
+    decoder = msgspec.json.Decoder(kind)
+    with open_plain(path) as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                try:
+                    yield decoder.decode(line)
+                except msgspec.DecodeError as error:
+                    raise ValueError(f"{path}, line {number}: {error}") from error
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold `folder` for one process; the lock goes with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another process is writing to {folder}; wait or stop it") from None
+        yield
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Every file under `root` in sorted order, hidden ones and the shifts of `root` left out."""
+    for folder, subfolders, names in os.walk(root):
+        here = Path(folder)
+        subfolders[:] = sorted(
+            s for s in subfolders if not s.startswith(".") and not (here == root and s == SHIFTS)
+        )
+        yield from (here / name for name in sorted(names) if not name.startswith("."))
+
+
+class MissingFilesError(ValueError):
+    """Official files that are not there: says which, under what name, and where to get them."""
+
+    def __init__(self, root: Path | None, missing: Iterable[OfficialFile]) -> None:
+        self.missing = tuple(missing)
+        lines = [f"  {file.name}  ({file.role} of {file.split}), from {file.source}"
+                 for file in self.missing]  # fmt: skip
+        super().__init__("\n".join([f"missing under {root or 'no data folder'}:", *lines]))
+
+
+def find(data: Data, official: Iterable[OfficialFile]) -> dict[str, Path]:
+    """Paths by role of the official files of one split.
+
+    A given path wins; otherwise the official name, plain or `.gz`, anywhere under the data folder.
+
+    Raises
+        MissingFilesError: listing every one that is not there, with its source
+        ValueError: two candidates for one file, naming both
+    """
+    wanted, found, missing = tuple(official), dict[str, Path](), list[OfficialFile]()
+    places = defaultdict[str, list[Path]](list)
+    if any((file.role, file.split) not in data.given for file in wanted) and data.root is not None:
+        for path in walk(data.root):
+            places[path.name.removesuffix(".gz")].append(path)
+    for file in wanted:
+        given = data.given.get((file.role, file.split))
+        candidates = [given] if given is not None else places[file.name]
+        if len(candidates) > 1:
+            raise ValueError(f"two candidates for {file.name}: {candidates[0]} and {candidates[1]}")
+        if not candidates or not candidates[0].is_file():
+            missing.append(file)
+        else:
+            found[file.role] = candidates[0]
+    if missing:
+        raise MissingFilesError(data.root, missing)
+    return found
+
+
+def number(name: str) -> int | None:
+    """The numeric id that ends a picture's name in COCO's and Visual Genome's spellings."""
+    match = re.fullmatch(r"(?:COCO_[a-z]+\d{4}_)?(\d+)", name)
+    return int(match.group(1)) if match else None
+
+
+class PictureIndex:
+    """Pictures under a folder, found by relative path, by name, or by number in any spelling."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._places = defaultdict[str | int, list[Path]](list)
+        for path in walk(root):
+            if path.suffix.lower() in PICTURES:
+                for key in self._keys(path.relative_to(root).with_suffix("")):
+                    self._places[key].append(path)
+
+    @staticmethod
+    def _keys(relative: Path) -> set[str | int]:
+        keys: set[str | int] = {relative.as_posix(), relative.name}
+        numeric = number(relative.name)
+        return keys if numeric is None else keys | {numeric}
+
+    def find(self, name: str) -> Path:
+        """The picture called `name`: path under the folder, file name or number.
+
+        Raises
+            FileNotFoundError: no such picture under the folder
+            ValueError: several pictures answer to the name
+        """
+        # only what the walk saw can be found, so `../x` never leaves the folder
+        suffix = Path(name).suffix.lower()
+        relative = Path(name).with_suffix("") if suffix in PICTURES else Path(name)
+        numeric = number(relative.name)
+        for key in (relative.as_posix(), relative.name, numeric):
+            places = self._places.get(key, []) if key is not None else []
+            if suffix in PICTURES:
+                places = [p for p in places if p.suffix.lower() == suffix] or places
+            if len(places) > 1:
+                raise ValueError(f"two pictures are called {name}: {places[0]} and {places[1]}")
+            if places:
+                return places[0]
+        raise FileNotFoundError(f"no picture called {name} under {self.root}")
