@@ -6,7 +6,7 @@ Exit status 0 done, 1 failed, 2 bad usage.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from clipvil import __version__, verbs
 from clipvil.core import UsageError
@@ -53,7 +53,7 @@ def run(name: str, options: Sequence[str]) -> int:
     except UsageError as error:
         print(f"clipvil: {error}", file=sys.stderr)
         return 2
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ArithmeticError) as error:
         print(f"clipvil {name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -65,12 +65,11 @@ def parse(kind: type[verbs.Runnable], name: str, options: Sequence[str]) -> verb
     """Options as typed fields; tyro prints help and says what is wrong with exit status 2."""
     import tyro
 
-    return tyro.cli(
-        kind,
-        prog=f"clipvil {name}",
-        args=list(options),
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+    own: Callable[[Sequence[str]], verbs.Runnable] | None = getattr(kind, "parse", None)
+    if own is not None:
+        return own(options)
+    config = (tyro.conf.FlagCreatePairsOff,)
+    return tyro.cli(kind, prog=f"clipvil {name}", args=list(options), config=config)
 
 
 if __name__ == "__main__":

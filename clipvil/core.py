@@ -10,13 +10,16 @@ Shapes   N examples, K columns of statistics; `...` any shape of replicates
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from clipvil.columns import Rows as Rows
+from clipvil.columns import Strings as Strings
 
 
 class UsageError(ValueError):
@@ -43,21 +46,37 @@ class Segment:
     regions: tuple[int, ...] = ()
 
 
+class Floor(Protocol):
+    """The walkable graph of one scan; all its episodes share one."""
+
+    def distance(self, start: str, end: str) -> float:
+        """Length of the shortest way between two viewpoints in metres."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """Where a walk starts and the reference path it is judged by; headings in radians."""
+    """Where a walk starts and the reference path it is judged by; headings in radians.
+
+    `floor` is None where nobody needs distances.
+    """
 
     scan: str
     path: tuple[str, ...]
     heading: float
     language: str = "en"
+    floor: Floor | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Humans:
-    """What several people answered to one question."""
+    """What several people answered to one question.
+
+    `marks` tell equal answers apart; empty where every answer is somebody's own.
+    """
 
     answers: tuple[str, ...]
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +190,16 @@ AnswerKind = Labels | Choices | Text | Moves
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """Name, unit and direction of a figure, on the official scorer's own scale."""
+    """Name, unit and direction of a figure, on the official scorer's own scale.
+
+    `needs` is what it takes beyond the task's required files (`Java`, `--choices`), and so the
+    reason when it could not be computed.
+    """
 
     name: str
     unit: str
     higher_is_better: bool = True
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +215,10 @@ class Measured:
         sums = self.rows.sum(0) if weights is None else weights @ self.rows  # [..., K]
         return {name: sums[..., k] for k, name in enumerate(self.columns)}
 
+    def each(self) -> dict[str, NDArray[np.float64]]:
+        """Every column as it is [N]: reducing these gives each example's own figures."""
+        return {name: self.rows[:, k] for k, name in enumerate(self.columns)}
+
     def where(self, keep: NDArray[np.bool_]) -> Measured:
         """The statistics of some of the examples."""
         ids = tuple(i for i, k in zip(self.ids, keep, strict=True) if k)
@@ -202,12 +230,16 @@ Totals = Mapping[str, NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfficialFile:
-    """A published file: the `role` it plays for a `split`, its official name and its source."""
+    """A published file: the `role` it plays for a `split`, its official name and its source.
+
+    Without an `optional` one some metrics cannot be computed, or the data are laid out otherwise.
+    """
 
     role: str
     split: str
     name: str
     source: str
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +269,14 @@ class Task:
 
     examples   reads one split; a Sequence over columns, so that millions fit
     measure    (examples, answers by id) -> statistics; a missing id is a KeyError, never a zero
-    reduce     sums of statistics -> metric values; works on arrays of replicates alike
+    reduce     sums of statistics -> metric values, those that the columns allow; works on arrays
+               of replicates alike; what has no value (nothing to count) is NaN
     write      answers -> the official submission file
     read       a submission, or JSONL rows {"id", "answer"}, -> (id, answer) pairs in file order
     tiny       writes a few examples of every split in the published format, with pictures
     breakdowns kinds of `strata` that the official scorer reports beside the headline
-    metrics    the first one is the headline
+    metrics    in order of importance; the headline is the first that the data allow
+    partial    whether the official scorer scores what was answered and leaves out the rest
     """
 
     name: str
@@ -259,55 +293,9 @@ class Task:
     write: Callable[[Path, Mapping[str, Answer]], None]
     tiny: Callable[[Path], None]
     breakdowns: tuple[str, ...] = ()
+    partial: bool = False
 
-    @property
-    def headline(self) -> Metric:
-        """The metric that a comparison is about."""
-        return self.metrics[0]
-
-
-# ---------------------------------------------------------------------------- columns
-
-
-class Strings(Sequence[str]):
-    """Many strings in one block of UTF-8: a million questions in tens of megabytes."""
-
-    def __init__(self, strings: Iterable[str]) -> None:
-        ends, block = [0], bytearray()
-        for string in strings:
-            block += string.encode()
-            ends.append(len(block))
-        self._block, self._ends = bytes(block), np.array(ends, np.int64)
-
-    def __len__(self) -> int:
-        return len(self._ends) - 1
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[str]: ...
-    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)
-        start, end = self._ends[index % len(self)], self._ends[index % len(self) + 1]
-        return self._block[start:end].decode()
-
-
-class Rows(Sequence[Any]):
-    """Some rows of a sequence, in a given order, without copying it."""
-
-    def __init__(self, whole: Sequence[Any], indices: NDArray[np.int64]) -> None:
-        self._whole, self._indices = whole, indices
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return Rows(self._whole, self._indices[index])
-        return self._whole[int(self._indices[index])]
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self._whole[int(i)] for i in self._indices)
+    def headline(self, columns: Collection[str]) -> Metric:
+        """The metric that a comparison is about, given the columns of `measure`."""
+        computed = self.reduce(dict.fromkeys(columns, np.zeros(())))
+        return next(metric for metric in self.metrics if metric.name in computed)

@@ -10,14 +10,17 @@ import contextlib
 import fcntl
 import gzip
 import hashlib
+import io
+import itertools
 import json
 import os
 import re
 import tempfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -63,12 +66,21 @@ def write_jsonl(path: Path, rows: Iterable[object]) -> None:
     write_bytes(path, "".join(lines).encode())
 
 
-def open_plain(path: Path) -> BinaryIO:
+Plain = io.BufferedReader | gzip.GzipFile
+
+# what a file that is cut, spoilt, wrongly encoded or absurdly nested makes the decoders raise
+SPOILT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, EOFError, zlib.error, OSError)
+
+
+@contextlib.contextmanager
+def open_plain(path: Path) -> Iterator[Plain]:
     """Open for reading; gzipped files are recognised by their first bytes."""
-    file = path.open("rb")
-    magic = file.read(2)
-    file.seek(0)
-    return gzip.GzipFile(fileobj=file) if magic == b"\x1f\x8b" else file  # type: ignore[return-value]
+    with path.open("rb") as file:
+        if file.peek(2)[:2] != b"\x1f\x8b":  # peeking leaves a pipe whole
+            yield file
+        else:
+            with gzip.GzipFile(fileobj=file) as unzipped:
+                yield unzipped
 
 
 def read_json(path: Path, kind: Any = Any) -> Any:
@@ -76,20 +88,64 @@ def read_json(path: Path, kind: Any = Any) -> Any:
     with open_plain(path) as file:
         try:
             return msgspec.json.decode(file.read(), type=kind)
-        except (msgspec.DecodeError, EOFError, OSError) as error:
+        except SPOILT as error:
             raise ValueError(f"{path}: {error}") from error
 
 
 def read_jsonl(path: Path, kind: Any = Any) -> Iterator[Any]:
     """Read one JSON value a line, plain or gzipped; errors name file and line."""
-    decoder = msgspec.json.Decoder(kind)
     with open_plain(path) as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                try:
-                    yield decoder.decode(line)
-                except msgspec.DecodeError as error:
-                    raise ValueError(f"{path}, line {number}: {error}") from error
+        yield from (row for _, row in _lines(path, file, kind))
+
+
+def read_rows(path: Path, kind: Any = Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Rows of a JSON array, of the array under `key` of a JSON object, or one a line.
+
+    Rows are decoded one at a time, so that a file of millions never stands in memory as objects.
+    Each comes with its place (`row 3`, `line 3`) for messages.
+
+    Raises
+        ValueError: not such a file, plain or gzipped; names file and place
+    """
+    with open_plain(path) as file:
+        try:
+            start = file.peek(64).lstrip()[:1]
+            if start != b"[" and not key:
+                yield from _lines(path, file, kind)
+                return
+            rows = _array(file.read(), start, key)
+        except SPOILT as error:
+            raise ValueError(f"{path}: {error}") from error
+    decoder = msgspec.json.Decoder(kind)
+    for number, row in enumerate(rows, 1):
+        try:
+            yield f"row {number}", decoder.decode(row)
+        except SPOILT as error:
+            raise ValueError(f"{path}, row {number}: {error}") from error
+
+
+def _array(content: bytes, start: bytes, key: str) -> list[msgspec.Raw]:
+    """Views of the rows of an array, which may be `key` of an object."""
+    if start == b"[":
+        return msgspec.json.decode(content, type=list[msgspec.Raw])
+    outer = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    if key not in outer:
+        raise msgspec.ValidationError(f"there is no list `{key}` in it")
+    return msgspec.json.decode(outer[key], type=list[msgspec.Raw])
+
+
+def _lines(path: Path, file: Plain, kind: Any) -> Iterator[tuple[str, Any]]:
+    decoder = msgspec.json.Decoder(kind)
+    for number in itertools.count(1):
+        try:
+            line = file.readline()
+            row = decoder.decode(line) if line.strip() else None
+        except SPOILT as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
+        if not line:
+            return
+        if line.strip():
+            yield f"line {number}", row
 
 
 def sha256(path: Path) -> str:
@@ -133,11 +189,12 @@ class MissingFilesError(ValueError):
 def find(data: Data, official: Iterable[OfficialFile]) -> dict[str, Path]:
     """Paths by role of the official files of one split.
 
-    A given path wins; otherwise the official name, plain or `.gz`, anywhere under the data folder.
+    A given path (file or folder) wins; otherwise the official name, plain or `.gz`, anywhere under
+    the data folder. Optional files that are not there are left out.
 
     Raises
         MissingFilesError: listing every one that is not there, with its source
-        ValueError: two candidates for one file, naming both
+        ValueError: two candidates for one file, naming both; a given path that does not exist
     """
     wanted, found, missing = tuple(official), dict[str, Path](), list[OfficialFile]()
     places = defaultdict[str, list[Path]](list)
@@ -146,13 +203,15 @@ def find(data: Data, official: Iterable[OfficialFile]) -> dict[str, Path]:
             places[path.name.removesuffix(".gz")].append(path)
     for file in wanted:
         given = data.given.get((file.role, file.split))
+        if given is not None and not given.exists():
+            raise ValueError(f"no such file: {given} ({file.role} of {file.split})")
         candidates = [given] if given is not None else places[file.name]
         if len(candidates) > 1:
             raise ValueError(f"two candidates for {file.name}: {candidates[0]} and {candidates[1]}")
-        if not candidates or not candidates[0].is_file():
-            missing.append(file)
-        else:
+        if candidates:
             found[file.role] = candidates[0]
+        elif not file.optional:
+            missing.append(file)
     if missing:
         raise MissingFilesError(data.root, missing)
     return found
@@ -177,9 +236,11 @@ class PictureIndex:
 
     @staticmethod
     def _keys(relative: Path) -> set[str | int]:
-        keys: set[str | int] = {relative.as_posix(), relative.name}
+        """`/a/b/7` for the whole path, then `a/b/7`, `b/7`, `7` and 7 for the ends of it."""
+        parts = relative.parts
+        keys: set[str | int] = {"/".join(parts[k:]) for k in range(len(parts))}
         numeric = number(relative.name)
-        return keys if numeric is None else keys | {numeric}
+        return keys | {f"/{relative.as_posix()}"} | (set() if numeric is None else {numeric})
 
     def find(self, name: str) -> Path:
         """The picture called `name`: path under the folder, file name or number.
@@ -188,11 +249,12 @@ class PictureIndex:
             FileNotFoundError: no such picture under the folder
             ValueError: several pictures answer to the name
         """
-        # only what the walk saw can be found, so `../x` never leaves the folder
+        # only what the walk saw can be found, so `../x` never leaves the folder; a name with a
+        # folder in it never falls back to its last part, which may be another folder's picture
         suffix = Path(name).suffix.lower()
         relative = Path(name).with_suffix("") if suffix in PICTURES else Path(name)
-        numeric = number(relative.name)
-        for key in (relative.as_posix(), relative.name, numeric):
+        place = relative.as_posix()
+        for key in (f"/{place}", place, None if "/" in place else number(place)):
             places = self._places.get(key, []) if key is not None else []
             if suffix in PICTURES:
                 places = [p for p in places if p.suffix.lower() == suffix] or places

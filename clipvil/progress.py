@@ -39,10 +39,15 @@ def _bar(items: Iterable[T], what: str, total: int, weight: int) -> Iterator[T]:
     from rich import progress
     from rich.console import Console
 
+    class Speed(progress.ProgressColumn):
+        def render(self, task: progress.Task) -> str:
+            return "" if task.speed is None else f"{task.speed:.1f}/s"
+
     columns = (
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
+        Speed(),
         progress.TimeRemainingColumn(),
     )
     with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bars:

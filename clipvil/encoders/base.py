@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from clipvil import pictures
+
 Fit = Literal["keep", "squash", "crop"]
 
 
@@ -54,25 +56,32 @@ class Preprocessing:
         if self.fit != "keep":
             return self.size
         area = (self.size[0] // self.stride) * (self.size[1] // self.stride)  # in cells
-        rows = max(1, round((area * height / width) ** 0.5))
-        columns = max(1, round((area * width / height) ** 0.5))
+        # no strip, however thin, costs more than `area` cells
+        rows = min(area, max(1, round((area * height / width) ** 0.5)))
+        columns = min(area, max(1, round((area * width / height) ** 0.5)))
         return rows * self.stride, columns * self.stride
 
     def __call__(self, picture: Image.Image) -> Pixels:
-        """Resize to `target`; values stay 0..255, the network's forward normalises them."""
+        """Turn upright and resize to `target`; the network's forward normalises 0..255.
+
+        Raises
+            pictures.BrokenPictureError: truncated or damaged
+        """
+        picture = pictures.upright(picture)
         width, height = picture.size
         rows, columns = self.target(width, height)
         resample = Image.Resampling[self.interpolation.upper()]
         box = (0.0, 0.0, float(width), float(height))
         if self.fit == "crop":
             scale = max(rows / height, columns / width)
-            w, h = columns / scale, rows / scale
+            # no side longer than the picture's, not even by rounding
+            w, h = min(width, columns / scale), min(height, rows / scale)
             box = ((width - w) / 2, (height - h) / 2, (width + w) / 2, (height + h) / 2)
-        small = picture.convert("RGB").resize((columns, rows), resample, box=box)
+        small = picture.resize((columns, rows), resample, box=box)
         a = columns / self.stride / (box[2] - box[0])
         c = rows / self.stride / (box[3] - box[1])
         values = np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))
-        return Pixels(values, (width, height), (a, -a * box[0], c, -c * box[1]))
+        return Pixels(values, (width, height), (a, 0.0 - a * box[0], c, 0.0 - c * box[1]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

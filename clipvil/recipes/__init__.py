@@ -1,1 +1,27 @@
-"""recipes"""
+"""Recipes: one file a task x model, each a function `recipe()` with the numbers in it.
+
+The encoder is an argument of whoever uses one, never part of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clipvil import registry
+from clipvil.train.recipe import Recipe
+
+
+def names() -> tuple[str, ...]:
+    """Recipes of this package."""
+    return registry.names(__name__)
+
+
+def load(name: str) -> Recipe[Any]:
+    """A recipe by name, or a user's own by `module:FILE:FUNCTION`."""
+    recipe: Recipe[Any] = registry.load(__name__, name, "recipe", "recipe")()
+    return recipe
+
+
+def default(task: str, model: str) -> str:
+    """Name of the recipe of a task and a model."""
+    return f"{task.partition('@')[0]}_{model}"

@@ -1,0 +1,225 @@
+"""The main job from Python: what the verbs call, and what a notebook calls.
+
+import clipvil
+records = clipvil.compare(task="vqa", data="pictures", encoders=["tiny:clip", "timm:resnet18"],
+                          shots=["20%", "100%"], out="comparison")
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipvil import encoders as encoder_families
+from clipvil import models, progress, recipes, tasks
+from clipvil.core import Data, UsageError
+from clipvil.evaluate.protocol import Shots
+from clipvil.evaluate.splits import Source
+
+if TYPE_CHECKING:
+    from clipvil.evaluate.compare import Comparison
+    from clipvil.evaluate.estimate import Estimate
+    from clipvil.evaluate.result import Record
+    from clipvil.train.fit import Fitted
+    from clipvil.train.recipe import Recipe
+
+
+def plan(
+    *,
+    task: str,
+    data: str | Path,
+    encoders: Sequence[str],
+    out: str | Path,
+    model: str = "mcan",
+    recipe: str | Recipe[Any] | None = None,
+    shots: Sequence[str] = ("5%", "20%", "100%"),
+    seeds: int = 3,
+    baseline: str | None = None,
+    store: str | Path | None = None,
+    jobs: int | None = None,
+    limit: int | None = None,
+    files: Mapping[tuple[str, str], Path] | None = None,
+) -> Comparison:
+    """A comparison, checked but not started: unknown names and missing files end here.
+
+    Args
+        shots: shares like `5%` or counts like `100` of training examples
+        seeds: repetitions a cell
+        baseline: the encoder that the others are compared with, by default the first
+        store: folder of feature stores, by default inside `out`
+        jobs: processes of one thread each, by default one a core
+        limit: test examples that are answered at most
+        files: (role, split) -> path of a task's file that has another name
+    """
+    from clipvil.evaluate.compare import Comparison
+
+    if not encoders:
+        raise UsageError("name at least one encoder; `clipvil list encoders` shows some")
+    for name in encoders:
+        encoder_families.parse(name)
+    if model not in models.names() and not model.startswith("module:"):
+        models.load(model)
+    named = recipe if isinstance(recipe, str) else recipes.default(task, model)
+    tasks.load(task)
+    for amount in shots:
+        Shots(amount)
+    root = Path(data)
+    if not root.is_dir():
+        raise ValueError(f"no data folder {root}")
+    given = dict(files or {})
+    return Comparison(
+        source=Source(task, Data(root, given), limit),
+        encoders=tuple(encoders),
+        recipe=recipes.load(named) if recipe is None or isinstance(recipe, str) else recipe,
+        recipe_name=named,
+        shots=tuple(shots),
+        seeds=seeds,
+        baseline=baseline or encoders[0],
+        out=Path(out),
+        store=Path(store) if store is not None else Path(out) / "stores",
+        jobs=jobs or len(os.sched_getaffinity(0)),
+    )
+
+
+def estimate(comparison: Comparison) -> Estimate:
+    """Minutes and bytes that a comparison will take, from trying a few pictures and steps."""
+    from clipvil.evaluate.estimate import estimate as measure
+
+    return measure(comparison, [encoder_families.load(name) for name in comparison.encoders])
+
+
+def run(comparison: Comparison, command: str = "clipvil.compare(...)") -> list[Record]:
+    """Encode, train, answer, score and report; finished parts are not done again.
+
+    Writes `results.jsonl`, `about.json`, `report.html` and the tables into the output folder.
+    """
+    from clipvil.evaluate.collect import about, collect
+    from clipvil.evaluate.compare import run_cells
+    from clipvil.evaluate.result import ABOUT, RESULTS, write_about, write_records
+    from clipvil.evaluate.run import Arm
+    from clipvil.evaluate.splits import all_pictures
+    from clipvil.evaluate.summary import summarise
+    from clipvil.features.lookup import gather
+    from clipvil.files import locked
+    from clipvil.report import page
+
+    with locked(comparison.out):
+        pictures = all_pictures(comparison.source)
+        gathered, seen = {}, []
+        for name in comparison.encoders:
+            encoder = encoder_families.load(name)
+            found = gather(encoder, pictures, comparison.store)
+            tell_failures(name, found.failures)
+            gathered[name] = encoder.card, found
+            seen.append(
+                Arm(name=name, encoder=name, fingerprint=encoder.card.fingerprint,
+                    stores=found.stores)
+            )  # fmt: skip
+        done = run_cells(comparison, seen)
+        scores = collect(comparison, done)
+        records = summarise(scores, comparison.source.load(), baseline=comparison.baseline)
+        write_records(comparison.out / RESULTS, records)
+        told = about(comparison, gathered, done, command)
+        write_about(comparison.out / ABOUT, told)
+        page.write(comparison.out, records, [told])
+    return records
+
+
+def compare(**asked: Any) -> list[Record]:
+    """Plan and run a comparison; the arguments are those of `plan`."""
+    told = ", ".join(f"{name}={value!r}" for name, value in asked.items())
+    return run(plan(**asked), f"clipvil.compare({told})")
+
+
+def tell_failures(name: str, failures: Mapping[str, str]) -> None:
+    """Say which pictures could not be encoded."""
+    for picture, reason in list(failures.items())[:5]:
+        progress.say(f"{name}: {picture}: {reason}")
+    if failures:
+        progress.say(f"{name}: {len(failures)} pictures could not be read; they count as empty")
+
+
+def command_line(arguments: Iterable[str]) -> str:
+    """A command as somebody would type it."""
+    return "clipvil " + " ".join(map(shlex.quote, arguments))
+
+
+def one_rate(name: str) -> Recipe[Any]:
+    """A recipe without its grid of learning rates, for a quick look."""
+    return replace(recipes.load(name), rates=())
+
+
+def train(
+    recipe: str | Recipe[Any],
+    *,
+    task: str,
+    data: str | Path,
+    encoder: str,
+    out: str | Path,
+    shots: str = "100%",
+    seed: int = 0,
+    store: str | Path | None = None,
+    files: Mapping[tuple[str, str], Path] | None = None,
+) -> Fitted:
+    """Encode what is missing and train one model in the run folder `out`."""
+    from clipvil.evaluate.cell import fit_cell
+    from clipvil.evaluate.run import Arm, Plan
+    from clipvil.evaluate.splits import all_pictures
+    from clipvil.features.lookup import gather
+
+    made = recipes.load(recipe) if isinstance(recipe, str) else recipe
+    source = Source(task, Data(Path(data), dict(files or {})))
+    source.load()
+    loaded = encoder_families.load(encoder)
+    where = Path(store) if store is not None else Path(out) / "stores"
+    found = gather(loaded, all_pictures(source), where)
+    tell_failures(encoder, found.failures)
+    arm = Arm(
+        name=encoder, encoder=encoder, fingerprint=loaded.card.fingerprint, stores=found.stores
+    )
+    (stage,) = made.stages
+    plan = Plan(
+        source=source, recipe=made, arm=arm, shots=shots, repetition=seed,
+        rate=stage.learning_rate, folder=Path(out),
+    )  # fmt: skip
+    fitted = fit_cell(plan)
+    assert fitted is not None
+    return fitted
+
+
+def evaluate(run: str | Path) -> dict[str, dict[str, float]]:
+    """Metric values of a run on the report split and each shift of it."""
+    from clipvil.evaluate.cell import score_cell
+    from clipvil.evaluate.run import read_plan
+    from clipvil.files import read_json
+
+    plan = read_plan(Path(run))
+    score_cell(plan)
+    values: dict[str, dict[str, float]] = read_json(Path(run) / "result.json")
+    return values
+
+
+def predict(run: str | Path, picture: str | Path, question: str) -> str:
+    """A run's answer to one question about one picture, from pixels."""
+    from clipvil.evaluate.predict import answer_one
+
+    return answer_one(Path(run), Path(picture), question)
+
+
+def predict_split(
+    run: str | Path,
+    out: str | Path,
+    *,
+    data: str | Path | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+) -> int:
+    """Write a run's answers to a split as the task's official submission; how many there are."""
+    from clipvil.evaluate.predict import answer_split
+
+    root = None if data is None else Data(Path(data))
+    return answer_split(Path(run), Path(out), root, split, limit)

@@ -1,0 +1,138 @@
+"""Columns: sequences that hold millions of rows in a few blocks instead of a list of objects."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar, final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+
+class Column(Sequence[T]):
+    """What all columns share: a slice is a list, a negative index counts from the end."""
+
+    @abstractmethod
+    def row(self, index: int) -> T:
+        """Row `index`, which is not negative; an IndexError beyond the end."""
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        if isinstance(index, slice):
+            return [self.row(i) for i in range(*index.indices(len(self)))]
+        if index < 0:
+            index += len(self)
+            if index < 0:
+                raise IndexError(index)
+        return self.row(index)
+
+    def __iter__(self) -> Iterator[T]:
+        return map(self.row, range(len(self)))
+
+
+@final
+class Strings(Column[str]):
+    """Many strings in one block of UTF-8: a million questions in tens of megabytes."""
+
+    def __init__(self, strings: Iterable[str] = ()) -> None:
+        self._block, self._ends = bytearray(), array("q", [0])
+        for string in strings:
+            self.append(string)
+
+    def append(self, string: str) -> None:
+        """Add a row."""
+        self._block += string.encode()
+        self._ends.append(len(self._block))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def row(self, index: int) -> str:
+        return self._block[self._ends[index] : self._ends[index + 1]].decode()
+
+
+@final
+class Interned(Column[str]):
+    """Many strings out of few: `values[codes[i]]` is row i."""
+
+    def __init__(self, strings: Iterable[str] = ()) -> None:
+        self.codes, self.values = array("i"), list[str]()
+        self._known: dict[str, int] = {}
+        for string in strings:
+            self.append(string)
+
+    def append(self, string: str) -> None:
+        """Add a row."""
+        code = self._known.setdefault(string, len(self.values))
+        if code == len(self.values):
+            self.values.append(string)
+        self.codes.append(code)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def row(self, index: int) -> str:
+        return self.values[self.codes[index]]
+
+
+@final
+class Tuples(Column[tuple[str, ...]]):
+    """Many short tuples of strings out of few, such as ten people's answers to each question."""
+
+    def __init__(self, tuples: Iterable[Iterable[str]] = ()) -> None:
+        self._strings, self._ends = Interned(), array("q", [0])
+        for strings in tuples:
+            self.append(strings)
+
+    def append(self, strings: Iterable[str]) -> None:
+        """Add a row."""
+        for string in strings:
+            self._strings.append(string)
+        self._ends.append(len(self._strings))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def row(self, index: int) -> tuple[str, ...]:
+        values = self._strings.values
+        codes = self._strings.codes[self._ends[index] : self._ends[index + 1]]
+        return tuple([values[code] for code in codes])
+
+
+@final
+class Numbered(Column[str]):
+    """Strings that differ by a number only: `Numbered("COCO_val2014_{:012d}", ids)`."""
+
+    def __init__(self, pattern: str, numbers: Iterable[int]) -> None:
+        self._pattern, self._numbers = pattern, array("q", numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def row(self, index: int) -> str:
+        return self._pattern.format(self._numbers[index])
+
+
+class Rows(Sequence[Any]):
+    """Some rows of a sequence, in a given order, without copying it."""
+
+    def __init__(self, whole: Sequence[Any], indices: NDArray[np.int64]) -> None:
+        self._whole, self._indices = whole, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Rows(self._whole, self._indices[index])
+        return self._whole[int(self._indices[index])]
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._whole.__getitem__, self._indices.tolist())

@@ -1,0 +1,240 @@
+"""Examples and what an encoder saw, joined into batches.
+
+Shapes   B batch, N cells of width I, T words, A answers
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clipvil import pictures as opening
+from clipvil.core import Example, Labels
+from clipvil.features.lookup import Lookup
+
+if TYPE_CHECKING:
+    from clipvil.encoders.base import Encoder
+
+SAMPLE = 2_000  # pictures that feature statistics are read from at most
+
+
+@dataclass(frozen=True, slots=True)
+class LabelBatch:
+    """Questions about pictures whose answer is one of a closed list."""
+
+    ids: tuple[str, ...]
+    image: Float[Tensor, "B N I"]
+    seen: Bool[Tensor, "B N"]  # false on padding
+    words: Int[Tensor, "B T"]  # 0 is padding
+    credit: Float[Tensor, "B A"]  # what each answer would earn
+
+    def to(self, device: torch.device) -> LabelBatch:
+        """The batch on a device."""
+        return LabelBatch(
+            self.ids,
+            self.image.to(device, non_blocking=True),
+            self.seen.to(device, non_blocking=True),
+            self.words.to(device, non_blocking=True),
+            self.credit.to(device, non_blocking=True),
+        )
+
+
+# ---------------------------------------------------------------------------- words and answers
+
+
+def split_words(text: str) -> list[str]:
+    """Lower-cased words of a text; punctuation goes, apostrophes inside a word stay."""
+    return re.findall(r"\w+(?:'\w+)?", text.lower())
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The words of the questions and the answers that a cell's own training subset has."""
+
+    words: tuple[str, ...]
+    answers: tuple[str, ...]
+
+    @classmethod
+    def of(cls, examples: Sequence[Example], labels: Labels) -> Vocabulary:
+        """Read off the fitting examples; frequent first, ties in alphabetical order."""
+        words, earned = Counter[str](), Counter[str]()
+        for example in examples:
+            words.update(split_words(example.words))
+            for answer, credit in labels.credit(example).items():
+                earned[answer] += credit  # type: ignore[assignment]  # Counter adds floats too
+        ranked = sorted(earned, key=lambda answer: (-earned[answer], answer))
+        return cls(
+            tuple(sorted(words, key=lambda word: (-words[word], word))),
+            tuple(ranked[: labels.limit]),
+        )
+
+    def encode(self, texts: Sequence[str], longest: int) -> NDArray[np.int64]:
+        """Word numbers [len(texts), T]: 0 padding, 1 unknown, T the longest text there is."""
+        index = {word: k for k, word in enumerate(self.words, 2)}
+        rows = [[index.get(w, 1) for w in split_words(text)[:longest]] for text in texts]
+        out = np.zeros((len(rows), max(1, max(map(len, rows), default=1))), np.int64)
+        for row, numbers in zip(out, rows, strict=True):
+            row[: len(numbers)] = numbers
+        return out
+
+
+# ---------------------------------------------------------------------------- pictures
+
+
+class Sight(Protocol):
+    """What a model gets to see of pictures, whatever it comes from."""
+
+    @property
+    def width(self) -> int: ...
+
+    def look(
+        self, pictures: Sequence[str]
+    ) -> tuple[Float[Tensor, "B N I"], Bool[Tensor, "B N"]]: ...
+
+
+class Blind:
+    """Nothing: one empty cell a picture, for the row that has only the text."""
+
+    width = 1
+
+    def look(self, pictures: Sequence[str]) -> tuple[Float[Tensor, "B N I"], Bool[Tensor, "B N"]]:
+        """The same for every picture."""
+        count = len(pictures)
+        return torch.zeros(count, 1, 1), torch.ones(count, 1, dtype=torch.bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Mean and standard deviation of every channel over the cells of some pictures."""
+
+    mean: NDArray[np.float32]  # [I]
+    deviation: NDArray[np.float32]  # [I]
+
+    @classmethod
+    def of(cls, lookup: Lookup, pictures: Sequence[str]) -> Statistics:
+        """Read off the fitting pictures, an even sample of them where they are many."""
+        names = sorted(set(pictures))
+        names = names[:: -(-len(names) // SAMPLE)] if names else names
+        total, square, count = np.zeros(lookup.width), np.zeros(lookup.width), 0
+        for name in names:
+            cells = lookup.read(name).astype(np.float64)  # [N, I]
+            total += cells.sum(0)
+            square += (cells**2).sum(0)
+            count += len(cells)
+        mean = total / max(1, count)
+        deviation = np.sqrt(np.maximum(square / max(1, count) - mean**2, 0.0))
+        # a channel that never changes says nothing: it stays at zero instead of dividing by zero
+        deviation[deviation < 1e-6 * max(1e-12, float(deviation.max(initial=0.0)))] = np.inf
+        return cls(mean.astype(np.float32), deviation.astype(np.float32))
+
+
+class Stored:
+    """Grids out of feature stores, standardised per channel, padded to the longest in a batch."""
+
+    def __init__(self, lookup: Lookup, statistics: Statistics) -> None:
+        self._lookup, self._statistics = lookup, statistics
+        self.width = lookup.width
+
+    def look(self, pictures: Sequence[str]) -> tuple[Float[Tensor, "B N I"], Bool[Tensor, "B N"]]:
+        """The cells of each picture; a picture that could not be read shows one empty cell."""
+        counts = [self._lookup.cells(name) if name in self._lookup else 0 for name in pictures]
+        most = max(1, *counts)
+        image = np.zeros((len(pictures), most, self.width), np.float32)
+        seen = np.zeros((len(pictures), most), np.bool_)
+        for row, (name, count) in enumerate(zip(pictures, counts, strict=True)):
+            if count:
+                image[row, :count] = self._lookup.read(name)
+                image[row, :count] -= self._statistics.mean
+                image[row, :count] /= self._statistics.deviation
+            seen[row, : max(1, count)] = True
+        return torch.from_numpy(image), torch.from_numpy(seen)
+
+
+class Live:
+    """Grids straight from pixels, by an encoder that is at hand instead of a store."""
+
+    def __init__(self, encoder: Encoder, files: Mapping[str, Path], statistics: Statistics) -> None:
+        self._encoder, self._files, self._statistics = encoder, files, statistics
+        self.width = encoder.card.width
+
+    def look(self, pictures: Sequence[str]) -> tuple[Float[Tensor, "B N I"], Bool[Tensor, "B N"]]:
+        """Encode each picture by itself: their sizes may differ."""
+        grids = [self._grid(self._files[name]) for name in pictures]  # each [N, I]
+        most = max(map(len, grids))
+        image = torch.zeros(len(grids), most, self.width)
+        seen = torch.zeros(len(grids), most, dtype=torch.bool)
+        for row, grid in enumerate(grids):
+            image[row, : len(grid)], seen[row, : len(grid)] = grid, True
+        return image, seen
+
+    def _grid(self, path: Path) -> Float[Tensor, "N I"]:
+        pixels = self._encoder.preprocessing(opening.read(path)).values
+        with torch.inference_mode():
+            grid = self._encoder(torch.from_numpy(pixels)[None]).grid.flatten(1, 2)[0].float()
+        mean, deviation = self._statistics.mean, self._statistics.deviation
+        standard: Tensor = (grid - torch.from_numpy(mean)) / torch.from_numpy(deviation)
+        return standard
+
+
+class Shuffled:
+    """Another picture's grid for each picture: what is learnt then owes nothing to seeing."""
+
+    def __init__(self, sight: Sight, pictures: Sequence[str], seed: int) -> None:
+        self._sight = sight
+        self.width = sight.width
+        names = np.array(sorted(set(pictures)), dtype=object)
+        other = names[np.random.default_rng(seed).permutation(len(names))]
+        self._other = dict(zip(names.tolist(), other.tolist(), strict=True))
+
+    def look(self, pictures: Sequence[str]) -> tuple[Float[Tensor, "B N I"], Bool[Tensor, "B N"]]:
+        """The grids of the others."""
+        return self._sight.look([self._other[name] for name in pictures])
+
+
+# ---------------------------------------------------------------------------- batches
+
+
+class LabelData:
+    """Examples of one split, ready to be batched: words as numbers, credit as a sparse table."""
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        pictures: Sequence[str],
+        sight: Sight,
+        vocabulary: Vocabulary,
+        longest: int,
+        credit: Callable[[Example], Mapping[str, float]] | None,
+    ) -> None:
+        self._pictures, self._sight = pictures, sight
+        self._ids = [example.id for example in examples]
+        self._words = vocabulary.encode([example.words for example in examples], longest)
+        self._answers = len(vocabulary.answers)
+        index = {answer: k for k, answer in enumerate(vocabulary.answers)}
+        self._earned = [
+            [(index[a], c) for a, c in credit(example).items() if a in index] if credit else []
+            for example in examples
+        ]
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def batch(self, indices: NDArray[np.int64]) -> LabelBatch:
+        """The examples of these rows."""
+        image, seen = self._sight.look([self._pictures[i] for i in indices])
+        credit = torch.zeros(len(indices), self._answers)
+        for row, i in enumerate(indices):
+            for column, earned in self._earned[i]:
+                credit[row, column] = earned
+        words = torch.from_numpy(self._words[indices])
+        return LabelBatch(tuple(self._ids[i] for i in indices), image, seen, words, credit)

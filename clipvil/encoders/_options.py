@@ -1,0 +1,68 @@
+"""Options that families share, out of the text after an encoder's name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+from clipvil import registry
+from clipvil.core import UsageError
+from clipvil.encoders.base import Fit
+
+Options = Mapping[str, str]
+
+
+def known(source: str, options: Options, names: Collection[str]) -> None:
+    """Refuse an option that the family does not have."""
+    for name in options:
+        if name not in names:
+            raise registry.unknown(f"option of {source.partition(':')[0]}", name, names)
+    if "seed" in options and options.get("weights") != "random":
+        raise UsageError("seed belongs to weights=random")
+
+
+def size(options: Options) -> tuple[int, int] | None:
+    """`size=448` or `size=384x640`: (height, width) in pixels."""
+    if "size" not in options:
+        return None
+    match = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", options["size"])
+    if match is None:
+        raise UsageError(f"size={options['size']}: write 448, or 384x640 (height x width)")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def fit(options: Options, *, default: Fit) -> Fit:
+    """`fit=keep`, `squash` or `crop`; see `Preprocessing`."""
+    match options.get("fit", default):
+        case "keep":
+            return "keep"
+        case "squash":
+            return "squash"
+        case "crop":
+            return "crop"
+        case other:
+            raise registry.unknown("fit", other, ("keep", "squash", "crop"))
+
+
+def integer(options: Options, name: str, default: int) -> int:
+    """A whole number."""
+    try:
+        return int(options.get(name, default))
+    except ValueError:
+        raise UsageError(f"{name}={options[name]} is not a whole number") from None
+
+
+def seed(options: Options) -> int:
+    """What random weights are drawn from."""
+    return integer(options, "seed", 0)
+
+
+def recorded(options: Options) -> dict[str, str]:
+    """The options for the card: not a file's place decides features, its tensors do."""
+    kept = {n: v for n, v in options.items() if n != "weights" or v == "random"}
+    return dict(sorted(kept.items()))
+
+
+def named(source: str, options: Options) -> str:
+    """The encoder's name with what tells it from others of that name."""
+    return ",".join([source, *(f"{n}={v}" for n, v in recorded(options).items())])

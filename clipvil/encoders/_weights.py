@@ -1,0 +1,131 @@
+"""Weights: read from a file or a hub's cache, checked name by name before they are believed."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # in the order they are looked for
+WRAPPERS = ("state_dict", "model")  # where training scripts put the tensors
+PATIENCE = 5.0  # seconds to find out whether the hub answers
+
+Tensors = Mapping[str, Tensor]
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """Tensors by name from `.safetensors`, or from torch's format without running its code.
+
+    Raises
+        FileNotFoundError: no such file
+        ValueError: not weights, or a pickle that holds more than tensors
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights file {path}")
+    try:
+        if path.suffix == ".safetensors":
+            return dict(safetensors.torch.load_file(path))
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path} cannot be read as weights: {first}") from error
+    for key in WRAPPERS:
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            found = found[key]
+    if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
+        raise ValueError(f"{path} does not hold tensors by name")
+    return {name.removeprefix("module."): tensor for name, tensor in found.items()}
+
+
+def from_hub(repository: str, names: Collection[str] = HUB_FILES) -> Path:
+    """A file of a hub repository: out of the hub's cache, else downloaded into it.
+
+    Raises
+        FileNotFoundError: neither cached nor to be had; says which file and where to put it
+    """
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+
+    repository, _, revision = repository.partition("@")
+    for name in names:
+        cached = try_to_load_from_cache(repository, name, revision=revision or None)
+        if isinstance(cached, str):
+            return Path(cached)
+    problem = "the hub cannot be reached"
+    if reachable(constants.ENDPOINT):
+        for name in names:
+            try:
+                return Path(hf_hub_download(repository, name, revision=revision or None))
+            except OSError as error:  # the hub's own errors all are; the next name may be there
+                problem = f"the hub does not give them ({type(error).__name__})"
+    raise FileNotFoundError(
+        f"no weights here and {problem}: download {' or '.join(names)} from "
+        f"{constants.ENDPOINT}/{repository} and add weights=FILE to the encoder's name, or bring "
+        f"a hub cache that holds it and set HF_HOME to its folder (now {constants.HF_HOME})"
+    )
+
+
+def reachable(endpoint: str) -> bool:
+    """Whether the hub answers at once; its own client would try for half a minute."""
+    from huggingface_hub import get_session
+
+    try:
+        get_session().head(endpoint, timeout=PATIENCE)
+    except Exception:  # offline mode, no route, no name, a proxy: whatever client is installed
+        return False
+    return True
+
+
+def fill(
+    network: nn.Module,
+    tensors: Tensors,
+    *,
+    what: str,
+    unused: Collection[str] = (),
+    convert: Callable[[Tensors, nn.Module], Tensors] | None = None,
+) -> None:
+    """Load `tensors` into `network`, every one of them or none.
+
+    Args:
+        what: how messages call the weights
+        unused: prefixes of tensors that the network was built without
+        convert: the source library's own renaming, tried where names or shapes do not fit
+
+    Raises
+        ValueError: tensors missing, unexpected or of another shape, with their counts
+    """
+    fitting = {n: t for n, t in tensors.items() if not n.startswith(tuple(unused))}
+    if convert is not None and any(misfits(network, fitting)):
+        try:
+            # the converters look at the shape of what is there, so they get all of it
+            converted = convert(dict(tensors), network)
+        except (KeyError, RuntimeError, ValueError, AttributeError, IndexError, AssertionError):
+            converted = tensors  # not the format that it knows; the counts below say so
+        fitting = {n: t for n, t in converted.items() if not n.startswith(tuple(unused))}
+    missing, unexpected, reshaped = misfits(network, fitting)
+    if missing or unexpected or reshaped:
+        counts = (
+            f"{len(names)} {kind}" + (f" (first {names[0]})" if names else "")
+            for kind, names in (
+                ("missing", missing),
+                ("unexpected", unexpected),
+                ("of another shape", reshaped),
+            )
+        )
+        total = len(network.state_dict())
+        raise ValueError(f"{what}: of {total} tensors {', '.join(counts)}")
+    network.load_state_dict(dict(fitting), strict=False)
+
+
+def misfits(network: nn.Module, tensors: Tensors) -> tuple[list[str], list[str], list[str]]:
+    """Names that are missing, unexpected, and of another shape than the network's."""
+    own = network.state_dict()
+    # counters of batches seen in training; older files lack them and nothing reads them
+    missing = [n for n in own if n not in tensors and not n.endswith("num_batches_tracked")]
+    unexpected = [n for n in tensors if n not in own]
+    reshaped = [n for n, t in own.items() if n in tensors and tensors[n].shape != t.shape]
+    return missing, unexpected, reshaped

@@ -1,0 +1,249 @@
+"""Any model of timm: `timm:resnet50_clip.openai`, `timm:tf_efficientnet_lite0,weights=FILE`.
+
+Source   https://github.com/huggingface/pytorch-image-models
+Grid     what `forward_intermediates` gives: layer4 of a ResNet, the last block after its final norm
+         of a ViT; other layers as they are
+Pooled   the projected embedding of a CLIP model, else what the classifier would get
+
+Position embeddings are resampled to the true rectangle, bicubic with antialiasing, and stay
+untouched at the native size: with zeros in their place a CLIP ViT loses half its captions' CIDEr
+(arXiv 2107.06383 published 58.0 that way; 128 with them).
+
+Options  size=448 or size=384x640 (height x width), fit=keep|squash|crop, layer=-2, weights=FILE
+         (.safetensors, or torch's format read without running code), weights=random with seed=0
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from clipvil import registry
+from clipvil.core import UsageError
+from clipvil.encoders import _options, _weights
+from clipvil.encoders.base import Card, Encoder, Fit, Preprocessing, hash_weights
+
+OPTIONS = ("size", "fit", "layer", "weights", "seed")
+# how a constructor is told that pictures may have any size; not every one knows every word
+FLEXIBLE: tuple[dict[str, bool], ...] = (
+    {"dynamic_img_size": True, "dynamic_img_pad": True},
+    {"dynamic_img_size": True},
+    {"strict_img_size": False},
+    {},
+)
+# what timm's networks raise on a word or a size that they do not take
+UNFIT = (TypeError, AssertionError, RuntimeError, ValueError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What a network gives, learnt from shapes alone."""
+
+    layer: int  # counted from 0
+    layers: int
+    normed: bool  # the layer is the last one, and the final norm can be applied to it
+    stride: int  # pixels a cell
+    width: int  # D
+    pooled: int | None  # P
+    any_size: bool
+
+
+class Intermediate(nn.Module):
+    """One layer of a timm network as a grid, and its pooled vector."""
+
+    def __init__(self, network: nn.Module, shape: Shape, *, projected: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.shape = shape
+        self.projected = projected
+
+    def forward(
+        self, pixels: Float[Tensor, "B 3 H W"]
+    ) -> tuple[Float[Tensor, "B R C D"], Float[Tensor, "B P"] | None]:
+        """Normalised pixels -> cells, and what the head would pool from the last layer."""
+        network: Any = self.network
+        norm = {"norm": True} if self.shape.normed else {}
+        final, grids = network.forward_intermediates(pixels, indices=[self.shape.layer], **norm)
+        grid = grids[0].permute(0, 2, 3, 1)  # [B, R, C, D]
+        if self.shape.pooled is None:
+            return grid, None
+        return grid, network.forward_head(final, pre_logits=not self.projected)
+
+
+def build(name: str, options: Mapping[str, str]) -> Encoder:
+    """The model that timm calls `name`, with its own preprocessing.
+
+    Raises
+        UsageError: no such model, tag, option or layer, or a size that the network cannot take
+        FileNotFoundError: weights neither here nor to be had; says what to download to where
+        ValueError: weights of another architecture
+    """
+    source = f"timm:{name}"
+    _options.known(source, options, OPTIONS)
+    config = configuration(name)
+    native = (int(config.input_size[1]), int(config.input_size[2]))
+    size = _options.size(options) or native
+    # a CLIP model's classifier is its projection; one that was fine-tuned since has labels there
+    projected = config.num_classes > 0 and "clip" in name and "_ft_" not in str(config.tag)
+    layer = _options.integer(options, "layer", -1)
+    settings, shape = probe(name, size, native, layer, projected)
+    fit: Fit = _options.fit(options, default="keep" if shape.any_size else "squash")
+    if fit == "keep" and not shape.any_size:
+        raise UsageError(f"{source} takes pictures of one size only: fit=squash or fit=crop")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_options.seed(options))
+        network: Any = timm.create_model(name, **settings)
+    if not projected:
+        network.reset_classifier(0)
+    if options.get("weights") != "random":
+        load(source, network, config, options.get("weights"), projected=projected)
+    preprocessing = Preprocessing(
+        size=size,
+        stride=shape.stride,
+        fit=fit,
+        interpolation="bilinear" if config.interpolation == "bilinear" else "bicubic",
+        mean=tuple(map(float, config.mean)),  # type: ignore[arg-type]  # three channels
+        std=tuple(map(float, config.std)),  # type: ignore[arg-type]
+    )
+    card = Card(
+        name=_options.named(source, options),
+        width=shape.width,
+        pooled_width=shape.pooled,
+        layer=f"{shape.layer + 1} of {shape.layers}",
+        weights=hash_weights(network),
+        preprocessing=preprocessing,
+        parameters=sum(p.numel() for p in network.parameters()),
+        options=_options.recorded(options),
+    )
+    return Encoder(card, Intermediate(network, shape, projected=projected)).eval()
+
+
+def configuration(name: str) -> Any:
+    """What timm records about a model: size, normalisation, interpolation, where its weights are.
+
+    Raises
+        UsageError: unknown model or tag, or a variant known to compute other features
+    """
+    known = timm.list_models(pretrained=True)
+    if not timm.is_model(name):
+        raise registry.unknown("timm model", name, {*known, *timm.list_models()})
+    try:
+        config: Any = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    except RuntimeError:
+        tagged = [n for n in known if n.partition(".")[0] == name.partition(".")[0]]
+        begun = [n for n in tagged if n.startswith(name)]
+        raise registry.unknown("timm model", name, begun or tagged) from None
+    if "natively QuickGELU" in "".join(config.notes or ()) and "quickgelu" not in name:
+        # timm loads them without a word into a network with another activation
+        right = name.replace("_clip_", "_clip_quickgelu_")
+        raise UsageError(
+            f"the weights of {name} were trained with QuickGELU and that model computes GELU: "
+            f"use timm:{right}"
+        )
+    return config
+
+
+def probe(
+    name: str, size: tuple[int, int], native: tuple[int, int], layer: int, projected: bool
+) -> tuple[dict[str, Any], Shape]:
+    """Find how to build a network for pictures of any size, else of `size`; nothing is computed.
+
+    Raises
+        UsageError: no such layer, or a size that the network cannot take
+    """
+    fixed: dict[str, Any] = {} if size == native else {"img_size": size}
+    for settings in (*FLEXIBLE, fixed):
+        try:
+            with torch.device("meta"):
+                network = timm.create_model(name, **settings).eval()
+            shape = measure(network, size, layer, projected)
+        except UsageError:
+            raise
+        except UNFIT:
+            continue
+        if shape.any_size or settings == fixed:
+            return settings, shape
+    raise UsageError(f"timm:{name} takes no pictures of {size[0]}x{size[1]} pixels")
+
+
+def measure(network: Any, size: tuple[int, int], layer: int, projected: bool) -> Shape:
+    """Widths, stride and layers of a network without values.
+
+    Raises
+        UsageError: no such layer
+    """
+    picture = torch.empty(1, 3, *size, device="meta")
+    final, grids = network.forward_intermediates(picture)
+    if not -len(grids) <= layer < len(grids):
+        raise UsageError(f"there is no layer {layer}: the network has {len(grids)}")
+    chosen = layer % len(grids)
+    stride = round(size[0] / grids[chosen].shape[2])
+    any_size = all(
+        fits(network, rectangle(size, stride, landscape), chosen, stride)
+        for landscape in (True, False)
+    )
+    if not projected:
+        network.reset_classifier(0)
+    try:
+        pooled = network.forward_head(final, pre_logits=not projected)
+    except UNFIT:  # a head that fits its own size only
+        pooled = final
+    return Shape(
+        layer=chosen,
+        layers=len(grids),
+        normed=chosen == len(grids) - 1 and fits(network, picture, chosen, stride, norm=True),
+        stride=stride,
+        width=grids[chosen].shape[1],
+        pooled=pooled.shape[1] if pooled.ndim == 2 else None,
+        any_size=any_size,
+    )
+
+
+def rectangle(size: tuple[int, int], stride: int, landscape: bool) -> Tensor:
+    """A picture without values, of another aspect than `size`."""
+    width, height = (640, 480) if landscape else (480, 640)
+    keep = Preprocessing(size=size, stride=stride)
+    return torch.empty(1, 3, *keep.target(width, height), device="meta")
+
+
+def fits(network: Any, picture: Tensor, layer: int, stride: int, **settings: bool) -> bool:
+    """Whether a network without values takes a picture and gives a cell every `stride` pixels."""
+    try:
+        _, grids = network.forward_intermediates(picture, **settings)
+    except UNFIT:
+        return False
+    rows, columns = (round(side / stride) for side in picture.shape[2:])
+    return tuple(grids[layer].shape[2:]) == (rows, columns)
+
+
+def load(source: str, network: Any, config: Any, file: str | None, *, projected: bool) -> None:
+    """Fill a network with the weights of `file`, or with those that timm publishes for it."""
+    if file is not None:
+        path = Path(file).expanduser()
+        what = f"weights in {file} are not those of {source}"
+    elif config.hf_hub_id:
+        names = (config.hf_hub_filename,) if config.hf_hub_filename else _weights.HUB_FILES
+        try:
+            path = _weights.from_hub(config.hf_hub_id, names)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{source}: {error}") from error
+        what = f"weights of {config.hf_hub_id} are not those of {source}"
+    else:
+        raise FileNotFoundError(f"timm publishes no weights for {source}: add weights=FILE")
+    heads = (config.classifier,) if isinstance(config.classifier, str) else config.classifier or ()
+    family = importlib.import_module(type(network).__module__)
+    _weights.fill(
+        network,
+        _weights.read(path),
+        what=what,
+        unused=() if projected else tuple(f"{head}." for head in heads),
+        convert=getattr(family, "checkpoint_filter_fn", None),
+    )

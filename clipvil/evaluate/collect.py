@@ -1,0 +1,206 @@
+"""From run folders to records: answers are read back, measured, summarised and shown."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from clipvil.core import Example, Humans, Labels, Measured, Task
+from clipvil.evaluate import cell, splits
+from clipvil.evaluate.compare import Comparison
+from clipvil.evaluate.protocol import Shots, available, clusters, seeds
+from clipvil.evaluate.result import About, EncoderCost, Seed, Shown
+from clipvil.evaluate.run import Plan, answers_name, environment, read_vocabulary
+from clipvil.evaluate.summary import CellScores, Questions
+from clipvil.features.lookup import Gathered
+from clipvil.files import read_json
+from clipvil.train.fit import Fitted
+
+SHOWN = 8  # examples in a report
+THUMBNAIL = 160  # pixels of a shown picture's longer side
+
+
+def commit() -> str | None:
+    """Commit of the code, where it runs from a checkout; a trailing + means changed since."""
+    here = Path(__file__).parent
+    told = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--match="],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return told.stdout.strip() or None
+
+
+def collect(comparison: Comparison, plans: Sequence[Plan]) -> list[CellScores]:
+    """What every scored cell answered on every test set, measured anew from its files."""
+    source = comparison.source
+    task, here = source.load(), commit()
+    assert isinstance(task.answer, Labels)
+    scores = list[CellScores]()
+    for shift, test in splits.tests(source):
+        kinds = tuple(sorted(test.examples[0].strata))
+        questions = Questions.of(test.examples, task.splits.report, shift, kinds)
+        for plan in plans:
+            scores.append(_scores(plan, task, test.examples, questions, comparison, here))
+    return scores
+
+
+def _scores(
+    plan: Plan,
+    task: Task,
+    examples: Sequence[Example],
+    questions: Questions,
+    comparison: Comparison,
+    here: str | None,
+) -> CellScores:
+    facts = read_json(plan.folder / "fitted.json")
+    fitted = Fitted.of(facts) if facts else None
+    timing = read_json(plan.folder / "timing.json")
+    made = read_json(plan.folder / "recipe.json")
+    assert isinstance(task.answer, Labels)
+    return CellScores(
+        questions=questions,
+        measured=measured(plan, task, examples, questions.shift),
+        encoder=plan.arm.name,
+        control=plan.arm.control,
+        fingerprint=plan.arm.fingerprint,
+        model=plan.recipe.model,
+        shots=plan.shots,
+        examples=len(read_json(plan.folder / "subset.json")["fit"]),
+        seed=Seed(**made["seeds"]),
+        recipe=comparison.recipe_name,
+        commit=here,
+        seconds=sum(timing.values()),
+        device=read_json(plan.folder / "environment.json")["device"],
+        learning_rate=plan.rate if fitted else None,
+        epochs=fitted.epochs if fitted else None,
+        loss=fitted.loss if fitted else None,
+        converged=fitted.converged if fitted else None,
+        coverage=cell.coverage(examples, task.answer, read_vocabulary(plan.folder)),
+    )
+
+
+def measured(plan: Plan, task: Task, examples: Sequence[Example], shift: str | None) -> Measured:
+    """Statistics of a cell's answers to a test set."""
+    answers = dict(task.read(plan.folder / answers_name(task, shift)))
+    return task.measure(examples, answers)
+
+
+# ---------------------------------------------------------------------------- what is shown
+
+
+def shown(comparison: Comparison, plans: Sequence[Plan]) -> list[Shown]:
+    """Test examples on which the encoders' answers earn the most different credit."""
+    source = comparison.source
+    task, test = source.load(), splits.part(source, source.load().splits.report)
+    assert isinstance(task.answer, Labels)
+    last = [p for p in plans if p.shots == comparison.shots[-1] and p.repetition == 0]
+    last = [p for p in last if p.arm.control in (None, "text")]
+    said = {p.arm.name: dict(task.read(p.folder / answers_name(task, None))) for p in last}
+    rows = list[tuple[float, str, Shown]]()
+    taken = set[str]()
+    for example, picture in zip(test.examples, test.pictures, strict=True):
+        texts = {name: getattr(answers[example.id], "text", "") for name, answers in said.items()}
+        credit = task.answer.credit(example)
+        scores = {name: float(credit.get(text, 0.0)) for name, text in texts.items()}
+        seeing = [scores[p.arm.name] for p in last if p.arm.control is None]
+        spread = max(seeing) - min(seeing)
+        mixed = hashlib.sha256(example.id.encode()).hexdigest()  # no kind of question comes first
+        if spread > 0:
+            row = Shown(
+                id=example.id, question=example.words, picture=picture, reference=told(example),
+                answers=texts, scores=scores,
+            )  # fmt: skip
+            rows.append((-spread, mixed, row))
+    chosen = list[Shown]()
+    for _, _, row in sorted(rows, key=lambda r: r[:2]):
+        if row.picture not in taken and len(chosen) < SHOWN:
+            assert row.picture is not None
+            taken.add(row.picture)
+            chosen.append(_with_picture(row, test.files[row.picture]))
+    return chosen
+
+
+def told(example: Example) -> list[str]:
+    """What people answered, most frequent first."""
+    if not isinstance(example.target, Humans):
+        return []
+    answers = example.target.answers
+    return sorted(set(answers), key=lambda a: (-answers.count(a), a))[:3]
+
+
+def _with_picture(row: Shown, path: Path) -> Shown:
+    import msgspec
+
+    with Image.open(path) as picture:
+        small = ImageOps.exif_transpose(picture).convert("RGB")
+        scale = THUMBNAIL / max(small.size)
+        small = small.resize(
+            (max(1, round(small.width * scale)), max(1, round(small.height * scale)))
+        )
+        buffer = io.BytesIO()
+        small.save(buffer, "JPEG", quality=85)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return msgspec.structs.replace(row, picture=f"data:image/jpeg;base64,{data}")
+
+
+def about(
+    comparison: Comparison,
+    gathered: dict[str, tuple[Any, Gathered]],
+    plans: Sequence[Plan],
+    command: str,
+) -> About:
+    """How the comparison came to be; `gathered` maps an encoder to its card and features."""
+    source = comparison.source
+    notes = list[str]()
+    failed = {
+        name: reason for _, found in gathered.values() for name, reason in found.failures.items()
+    }
+    if failed:
+        notes.append(f"{len(failed)} pictures could not be read and were shown as empty.")
+    if source.limit is not None:
+        notes.append(f"Only the first {source.limit:,} test examples were answered.")
+    task = source.load()
+    fitting = clusters(splits.part(source, task.splits.fit).examples)
+    select = splits.select(source)
+    whole = available(fitting, None if select is None else clusters(select.examples))
+    if any(Shots(shots).everything(whole) for shots in comparison.shots):
+        assert seeds(Shots("100%"), whole, 1).data == 0
+        notes.append("At 100 % the seeds vary initialisation and order only.")
+    notes += [f"{task.name}: {task.summary}"]
+    return About(
+        command=command,
+        task=source.task,
+        data=str(source.data.root),
+        versions=environment(),
+        hardware=f"{platform.machine()}, {comparison.jobs} processes of one thread",
+        encoders=[_cost(name, card, found) for name, (card, found) in gathered.items()],
+        baseline=comparison.baseline,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        notes=notes,
+        examples=shown(comparison, plans),
+    )
+
+
+def _cost(name: str, card: Any, found: Gathered) -> EncoderCost:
+    stride, (height, width) = card.preprocessing.stride, card.preprocessing.size
+    return EncoderCost(
+        name=name,
+        fingerprint=card.fingerprint,
+        parameters=card.parameters,
+        width=card.width,
+        grid=(height // stride, width // stride),
+        seconds_per_1000=None if found.seconds is None else 1000 * found.seconds,
+        bytes_per_picture=found.bytes,
+    )

@@ -1,0 +1,83 @@
+"""A trained run on pictures and questions that it was not trained or scored on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from clipvil import encoders
+from clipvil.core import Data, Example, Said, Segment
+from clipvil.data import Blind, Live, Sight, Statistics
+from clipvil.encoders.base import Encoder
+from clipvil.evaluate import splits
+from clipvil.evaluate.cell import answers_of, restore, sight
+from clipvil.evaluate.run import Plan, read_plan, read_vocabulary
+from clipvil.features.lookup import gather
+
+
+def encoder_of(plan: Plan) -> Encoder:
+    """The encoder that a run was trained on.
+
+    Raises
+        ValueError: under that name there is another one now
+    """
+    assert plan.arm.encoder is not None
+    encoder = encoders.load(plan.arm.encoder)
+    if encoder.card.fingerprint != plan.arm.fingerprint:
+        raise ValueError(
+            f"{plan.arm.encoder} is not what {plan.folder} was trained on: its weights or its "
+            "preprocessing have changed"
+        )
+    return encoder
+
+
+def answer_one(folder: Path, picture: Path, question: str) -> str:
+    """A fitted run's answer to a question about a picture, encoded on the fly."""
+    plan = read_plan(folder)
+    vocabulary = read_vocabulary(folder)
+    model, statistics = restore(plan, vocabulary)
+    if model is None:
+        return vocabulary.answers[0]
+    example = Example(id="0", cluster="0", text=(Segment(question),))
+    part = splits.Part([example], ["picture"], {"picture": picture})
+    answer = answers_of(plan, part, vocabulary, model, live(plan, part, statistics))["0"]
+    assert isinstance(answer, Said)
+    return answer.text
+
+
+def live(plan: Plan, part: splits.Part, statistics: Statistics | None) -> Sight:
+    """Pictures seen from their pixels."""
+    if plan.arm.encoder is None or statistics is None:
+        return Blind()
+    return Live(encoder_of(plan), part.files, statistics)
+
+
+def answer_split(
+    folder: Path, out: Path, data: Data | None, split: str | None, limit: int | None
+) -> int:
+    """Write a run's answers to a split of its task; gives their number.
+
+    Pictures that no store of the run has are encoded into one beside it.
+    """
+    plan = read_plan(folder)
+    task = plan.source.load()
+    source = replace(plan.source, data=data or plan.source.data)
+    part = splits.part(source, split or task.splits.report)
+    if limit is not None:
+        part = part.rows(range(min(limit, len(part.examples))))
+    vocabulary = read_vocabulary(folder)
+    model, statistics = restore(plan, vocabulary)
+    if model is None:
+        answers = {example.id: Said(vocabulary.answers[0]) for example in part.examples}
+        task.write(out, answers)
+        return len(answers)
+    if plan.arm.encoder is not None:
+        wanted = {name: part.files[name] for name in part.pictures}
+        # names are paths under a data folder: another folder's features must not be mistaken
+        where = folder / "stores" if data is None else folder / "stores-predict"
+        found = gather(encoder_of(plan), wanted, where)
+        plan = replace(plan, arm=replace(plan.arm, stores=found.stores))
+    seeing = sight(plan, statistics, sorted(part.files))
+    said = answers_of(plan, part, vocabulary, model, seeing)
+    task.write(out, said)
+    return len(said)

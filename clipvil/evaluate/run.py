@@ -1,0 +1,142 @@
+"""A run folder: what a cell was made from, on disk, enough to run and to score it again.
+
+Tensors are safetensors, the rest is JSON; nothing in it is a pickle.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clipvil import models
+from clipvil.core import Data, Task
+from clipvil.data import Statistics, Vocabulary
+from clipvil.evaluate import splits
+from clipvil.evaluate.protocol import Seeds
+from clipvil.evaluate.result import Control
+from clipvil.files import read_json
+from clipvil.train import keep
+from clipvil.train.recipe import Recipe, Stage, plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """Whose pictures a model sees: an encoder's, none, or an encoder's in the wrong order."""
+
+    name: str
+    encoder: str | None = None
+    fingerprint: str | None = None
+    stores: tuple[Path, ...] = ()
+    control: Control | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything a cell is made from."""
+
+    source: splits.Source
+    recipe: Recipe[Any]
+    arm: Arm
+    shots: str
+    repetition: int
+    rate: float
+    folder: Path
+
+    @property
+    def stage(self) -> Stage:
+        """The training stage with this cell's learning rate."""
+        (stage,) = self.recipe.stages
+        return replace(stage, learning_rate=self.rate)
+
+
+def answers_name(task: Task, shift: str | None) -> str:
+    """File of the answers to the report split or a shift of it."""
+    return f"answers-{task.splits.report}{f'-{shift}' if shift else ''}.json"
+
+
+def describe(plan: Plan, version: int, seeds: Seeds) -> dict[str, Any]:
+    """A plan as `recipe.json`: enough to run it again."""
+    data = plan.source.data
+    return {
+        "task": plan.source.task,
+        "version": version,
+        "data": None if data.root is None else str(data.root.resolve()),
+        "given": [[*key, str(path)] for key, path in sorted(data.given.items())],
+        "encoder": plan.arm.encoder,
+        "arm": plan.arm.name,
+        "control": plan.arm.control,
+        "fingerprint": plan.arm.fingerprint,
+        "stores": [os.path.relpath(path, plan.folder) for path in plan.arm.stores],
+        "shots": plan.shots,
+        "seeds": asdict(seeds),
+        "repetition": plan.repetition,
+        "rate": plan.rate,
+        "recipe": plain(plan.recipe),
+    }
+
+
+def environment() -> dict[str, str]:
+    """What the run was made with."""
+    from importlib.metadata import version
+
+    packages = ("clipvil", "torch", "timm", "accelerate", "numpy", "safetensors", "pillow")
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    return {"python": platform.python_version(), "device": device} | {
+        p: version(p) for p in packages
+    }
+
+
+def read_vocabulary(folder: Path) -> Vocabulary:
+    """The words and answers of a run."""
+    plainly = read_json(folder / "vocabulary.json", dict[str, tuple[str, ...]])
+    return Vocabulary(**plainly)
+
+
+def write_statistics(path: Path, statistics: Statistics) -> None:
+    """Feature statistics as a tensor file."""
+    tensors = {"mean": statistics.mean, "deviation": statistics.deviation}
+    keep.save(path, {name: torch.from_numpy(array) for name, array in tensors.items()}, {})
+
+
+def read_statistics(path: Path) -> Statistics:
+    """What `write_statistics` wrote."""
+    tensors, _ = keep.load(path)
+    return Statistics(tensors["mean"].numpy(), tensors["deviation"].numpy())
+
+
+def read_plan(folder: Path) -> Plan:
+    """The plan of a run folder.
+
+    Raises
+        ValueError: no run there
+    """
+    path = folder / "recipe.json"
+    if not path.is_file():
+        raise ValueError(f"{folder} is not a run: it has no recipe.json")
+    told = read_json(path)
+    made = told["recipe"]
+    config = models.load(made["model"]).Config(**made["config"])
+    stages = tuple(Stage(**stage | {"betas": tuple(stage["betas"])}) for stage in made["stages"])
+    recipe = Recipe(model=made["model"], config=config, stages=stages, rates=tuple(made["rates"]))
+    root = None if told["data"] is None else Path(told["data"])
+    given = {(role, split): Path(where) for role, split, where in told["given"]}
+    return Plan(
+        source=splits.Source(told["task"], Data(root, given)),
+        recipe=recipe,
+        arm=Arm(
+            name=told["arm"],
+            encoder=told["encoder"],
+            fingerprint=told["fingerprint"],
+            stores=tuple(folder / store for store in told["stores"]),
+            control=told["control"],
+        ),
+        shots=told["shots"],
+        repetition=told["repetition"],
+        rate=told["rate"],
+        folder=folder,
+    )

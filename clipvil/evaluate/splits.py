@@ -1,0 +1,128 @@
+"""A task's examples in memory, once a process: splits, shifts of the report split, picture names.
+
+A shift is a folder `shifts/NAME` of the data folder that holds the report split again, re-rendered:
+the same ids, so that what it costs is paired example by example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from clipvil import tasks
+from clipvil.columns import Rows
+from clipvil.core import Data, Example, Task
+from clipvil.files import SHIFTS, MissingFilesError, PictureIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whose examples: a task, where its files are, and how many of a test set are read at most."""
+
+    task: str
+    data: Data
+    limit: int | None = None
+
+    def load(self) -> Task:
+        """The task itself."""
+        return tasks.load(self.task)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Examples of a split with the name of each one's picture (a path under the data folder)."""
+
+    examples: Sequence[Example]
+    pictures: Sequence[str]
+    files: Mapping[str, Path]  # picture name -> file
+
+    def rows(self, indices: Any) -> Part:
+        """Some of the examples."""
+        examples = Rows(self.examples, indices)
+        return Part(examples, [self.pictures[int(i)] for i in indices], self.files)
+
+
+def shifts(data: Data) -> tuple[str, ...]:
+    """Names of the shifted test sets beside the data."""
+    if data.root is None or not (data.root / SHIFTS).is_dir():
+        return ()
+    return tuple(sorted(p.name for p in (data.root / SHIFTS).iterdir() if p.is_dir()))
+
+
+_cache: dict[tuple[Any, ...], Part] = {}
+
+
+@lru_cache(maxsize=8)
+def _index(root: Path) -> PictureIndex:
+    return PictureIndex(root)
+
+
+def part(source: Source, split: str, shift: str | None = None) -> Part:
+    """Examples of a split, or of a shift of it, and their pictures.
+
+    Raises
+        ValueError: an example without exactly one picture
+        FileNotFoundError: a picture that is not under the data folder
+    """
+    given = tuple(sorted(source.data.given.items()))
+    key = (source.task, source.data.root, given, source.limit, split, shift)
+    if key not in _cache:
+        _cache[key] = _read(source, split, shift)
+    return _cache[key]
+
+
+def _read(source: Source, split: str, shift: str | None) -> Part:
+    task, data = source.load(), source.data
+    top = data.root if data.root is not None else Path()
+    if shift is not None:
+        data = replace(data, root=top / SHIFTS / shift, given={})
+    assert data.root is not None, "pictures live under a data folder"
+    examples: Sequence[Example] = task.examples(data, split)
+    if split == task.splits.report and source.limit is not None:
+        examples = examples[: source.limit]
+    if not examples:
+        raise ValueError(f"{task.name} has no example in its {split} split under {data.root}")
+    index = _index(data.root)
+    names, files = list[str](), dict[str, Path]()
+    for example in examples:
+        if len(example.pictures) != 1:
+            raise ValueError(f"{task.name} {example.id}: {len(example.pictures)} pictures, not one")
+        path = index.find(example.pictures[0])
+        name = path.relative_to(top).with_suffix("").as_posix()
+        if files.setdefault(name, path) != path:
+            raise ValueError(f"{files[name]} and {path} differ in their suffix only; rename one")
+        names.append(name)
+    return Part(examples, names, files)
+
+
+def select(source: Source) -> Part | None:
+    """The split that selection reads; None where fitting pictures must be held back for it."""
+    name = source.load().splits.select
+    if name is None:
+        return None
+    try:
+        return part(source, name)
+    except MissingFilesError:  # training and test data alone are enough
+        return None
+
+
+def tests(source: Source) -> Iterator[tuple[str | None, Part]]:
+    """The report split, then its shifts by name."""
+    report = source.load().splits.report
+    yield None, part(source, report)
+    for shift in shifts(source.data):
+        yield shift, part(source, report, shift)
+
+
+def all_pictures(source: Source) -> dict[str, Path]:
+    """Every picture that fitting, selecting and testing may look at."""
+    files = dict(part(source, source.load().splits.fit).files)
+    selecting = select(source)
+    if selecting is not None:
+        files |= selecting.files
+    for _, test in tests(source):
+        files |= test.files
+    return files

@@ -1,0 +1,105 @@
+"""Pictures found over several feature stores of one encoder; what no store has is encoded first.
+
+Stores grow by parts: pictures that are not there yet go into a part of their own, named after what
+it holds, so that an interrupted run finds its part again and finished parts are never touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from clipvil.features.store import Store
+from clipvil.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from clipvil.encoders.base import Encoder
+
+MANIFEST = "manifest.json"
+TIMING = "timing.json"  # beside the store, not in it: no two runs take the same time
+
+
+class Lookup:
+    """Grids by picture name, out of stores that share one fingerprint."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._stores = [Store(path) for path in paths]
+        self._place = {
+            name: (store, index) for store in self._stores for name, index in store.ids.items()
+        }
+        self.width = self._stores[0].width
+
+    def __contains__(self, picture: str) -> bool:
+        return picture in self._place
+
+    def cells(self, picture: str) -> int:
+        """Number of cells of a picture's grid."""
+        store, index = self._place[picture]
+        return store.cells(index)
+
+    def read(self, picture: str) -> NDArray[Any]:
+        """The grid of a picture, [N, D], a view of the file."""
+        store, index = self._place[picture]
+        return store.read(index)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Where the features of some pictures are, and the pictures that could not be read."""
+
+    stores: tuple[Path, ...]
+    failures: Mapping[str, str]
+    seconds: float | None  # to encode one picture
+    bytes: float | None  # of one picture's features
+
+
+def slug(name: str) -> str:
+    """A name as part of a file name."""
+    return re.sub(r"[^\w.=-]+", "_", name)
+
+
+def stores_of(fingerprint: str, where: Path) -> dict[Path, dict[str, Any]]:
+    """Finished stores under a folder that hold an encoder's features, with their manifests."""
+    if not where.is_dir():
+        return {}
+    manifests = {path.parent: read_json(path) for path in sorted(where.rglob(MANIFEST))}
+    return {p: m for p, m in manifests.items() if m.get("fingerprint") == fingerprint}
+
+
+def missing(fingerprint: str, pictures: Collection[str], where: Path) -> list[str]:
+    """Names of the pictures that no finished store under `where` has tried to encode."""
+    found = stores_of(fingerprint, where)
+    have = {name for path in found for name in Store(path).ids}
+    have |= {name for manifest in found.values() for name in manifest["failures"]}
+    return sorted(set(pictures) - have)
+
+
+def gather(encoder: Encoder, pictures: Mapping[str, Path], where: Path) -> Gathered:
+    """Features of `pictures` (name -> file) under `where`; those that are missing are encoded."""
+    from clipvil.features.encode import encode
+
+    wanted = missing(encoder.card.fingerprint, pictures, where)
+    if wanted:
+        part = hashlib.sha256("\n".join(wanted).encode()).hexdigest()[:8]
+        folder = f"{slug(encoder.card.name)}-{encoder.card.fingerprint[:8]}"
+        out = where / folder / f"part-{part}"
+        summary = encode(encoder, {name: pictures[name] for name in wanted}, out)
+        write_json(out / TIMING, {"seconds": summary.seconds, "pictures": len(wanted)})
+    found = stores_of(encoder.card.fingerprint, where)
+    failures = {k: v for m in found.values() for k, v in m["failures"].items() if k in pictures}
+    return Gathered(tuple(found), failures, *cost(list(found)))
+
+
+def cost(stores: Sequence[Path]) -> tuple[float | None, float | None]:
+    """Seconds a picture took to encode and bytes it takes, where they were noted."""
+    notes = [read_json(path / TIMING) for path in stores if (path / TIMING).is_file()]
+    pictures = sum(note["pictures"] for note in notes)
+    seconds = sum(note["seconds"] for note in notes) / pictures if pictures else None
+    count = sum(len(Store(path).ids) for path in stores)
+    return seconds, sum(Store(path).bytes for path in stores) / count if count else None

@@ -1,0 +1,202 @@
+"""Which pictures go into which batch of which shard: fixed before the first forward.
+
+Everything follows from the pictures' names and headers, so that an interrupted run finds the very
+same batches again, and so the very same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+
+from clipvil import files, pictures
+from clipvil.encoders.base import Card
+from clipvil.features.shards import BYTES, Dtype
+
+PLAN = "plan.json"
+SHARD_BYTES = 64 << 20  # what a kill can cost, and what is held in memory
+SHARD_PICTURES = 2048
+SAMPLE = 1000  # pictures whose headers tell the disk that all will need
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture to encode, as its header describes it."""
+
+    id: str
+    path: Path
+    size: tuple[int, int]  # width, height of the upright original
+    target: tuple[int, int]  # height, width of what the network gets
+    bytes: int  # of the file
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Shards of pictures; `failures` are those whose header could not be read."""
+
+    shards: tuple[tuple[Picture, ...], ...]
+    failures: Mapping[str, str]
+    batch_size: int
+
+    def batches(self, number: int) -> Iterator[tuple[Picture, ...]]:
+        """The batches of a shard: pictures of one size each."""
+        for _, alike in groupby(self.shards[number], key=lambda picture: picture.target):
+            same = tuple(alike)
+            for start in range(0, len(same), self.batch_size):
+                yield same[start : start + self.batch_size]
+
+    @property
+    def digest(self) -> str:
+        """Hash of every picture's name, header and place in the plan."""
+        digest = hashlib.sha256()
+        for number, shard in enumerate(self.shards):
+            for picture in shard:
+                row = (number, picture.id, picture.size, picture.target, picture.bytes)
+                digest.update(f"{row}\n".encode())
+        for failure in sorted(self.failures.items()):
+            digest.update(f"{failure}\n".encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """`plan.json`: what a run began, so that another one can tell whether it is the same."""
+
+    version: int
+    fingerprint: str
+    dtype: Dtype
+    batch_size: int
+    pictures: int
+    shards: int
+    digest: str
+
+    def agree(self, out: Path) -> None:
+        """Write it, or refuse a folder that another run began.
+
+        Raises
+            ValueError: another encoder, type, batch size or pictures, or other files in `out`
+        """
+        place = out / PLAN
+        if not place.is_file():
+            strange = sorted(p.name for p in out.iterdir() if not p.name.startswith("."))
+            if strange:
+                raise ValueError(f"{out} holds {strange[0]}: give a folder of its own")
+            files.write_json(place, asdict(self), indent=1)
+            return
+        before: Begun = files.read_json(place, Begun)
+        apart = {
+            "version": "another version of this program",
+            "fingerprint": "another encoder",
+            "dtype": f"dtype {before.dtype}",
+            "batch_size": f"batch size {before.batch_size}",
+            "pictures": f"{before.pictures:,} pictures where there are {self.pictures:,} now",
+            "digest": "other pictures under the same names, or other names",
+        }
+        for field, said in apart.items():
+            if getattr(before, field) != getattr(self, field):
+                raise ValueError(
+                    f"{out} was begun with {said}: go on with what it was begun with, "
+                    "or give another folder"
+                )
+
+
+def named(folder: Path) -> dict[str, Path]:
+    """Pictures under a folder by id: the path under it without suffix, sorted.
+
+    Raises
+        FileNotFoundError: no such folder
+        ValueError: no pictures, or two of one id, naming both
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}")
+    found = dict[str, Path]()
+    for path in files.walk(folder):
+        if path.suffix.lower() in files.PICTURES:
+            identity = path.relative_to(folder).with_suffix("").as_posix()
+            if identity in found:
+                both = f"{found[identity]} and {path}"
+                raise ValueError(f"two pictures are called {identity}: {both}")
+            found[identity] = path
+    if not found:
+        kinds = " ".join(sorted(files.PICTURES))
+        raise ValueError(f"no pictures ({kinds}) under {folder}")
+    return dict(sorted(found.items()))
+
+
+def make(
+    card: Card,
+    sources: Mapping[str, Path],
+    dtype: Dtype,
+    batch_size: int,
+    shard_pictures: int = SHARD_PICTURES,
+) -> Plan:
+    """Plan the encoding of `sources` (id -> file), in the order of their ids.
+
+    Raises
+        ValueError: an id that cannot be a line of text
+    """
+    room = SHARD_BYTES // (card.width * BYTES[dtype])  # cells a shard
+    whole, open_, cells = list[tuple[Picture, ...]](), list[Picture](), 0
+    failures = dict[str, str]()
+    for identity, path in sorted(sources.items()):
+        refuse_unprintable(identity, path)
+        try:
+            picture = header(card, identity, path)
+        except pictures.BrokenPictureError as error:
+            failures[identity] = str(error)
+            continue
+        more = estimated_cells(card, picture.target)
+        if open_ and (cells + more > room or len(open_) == shard_pictures):
+            whole.append(arranged(open_))
+            open_, cells = [], 0
+        open_.append(picture)
+        cells += more
+    if open_:
+        whole.append(arranged(open_))
+    return Plan(tuple(whole), failures, batch_size)
+
+
+def refuse_unprintable(identity: str, path: Path) -> None:
+    """Refuse an id that a text with one id a line cannot hold."""
+    try:
+        identity.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"the name of {path!r} is not UTF-8: rename it") from None
+    if not identity.isprintable() or not identity:
+        raise ValueError(f"the name of {str(path)!r} holds a line break or the like: rename it")
+
+
+def header(card: Card, identity: str, path: Path) -> Picture:
+    """What a picture's header says."""
+    size = pictures.size(path)
+    target = card.preprocessing.target(*size)
+    return Picture(identity, path, size, target, path.stat().st_size)
+
+
+def arranged(shard: Sequence[Picture]) -> tuple[Picture, ...]:
+    """Pictures of one size beside each other, so that they make full batches."""
+    return tuple(sorted(shard, key=lambda picture: (picture.target, picture.id)))
+
+
+def estimated_cells(card: Card, target: tuple[int, int]) -> int:
+    """Cells of a picture; networks that round at the border may give a row more or less."""
+    stride = card.preprocessing.stride
+    return -(-target[0] // stride) * -(-target[1] // stride)
+
+
+def disk_needed(card: Card, sources: Mapping[str, Path], dtype: Dtype = "fp16") -> int:
+    """Bytes that the features of `sources` will take, from the headers of some of them."""
+    paths = list(sources.values())
+    sample = paths[:: max(1, len(paths) // SAMPLE)]
+    sizes = list[tuple[int, int]]()
+    for path in sample:
+        try:
+            sizes.append(card.preprocessing.target(*pictures.size(path)))
+        except pictures.BrokenPictureError:
+            continue
+    cells = sum(estimated_cells(card, target) for target in sizes)
+    numbers = cells * card.width + len(sizes) * (card.pooled_width or 0)
+    return round(numbers * BYTES[dtype] * len(paths) / max(1, len(sample)))

@@ -1,0 +1,242 @@
+"""A feature store: what an encoder saw in many pictures, read at random by memory map.
+
+On disk  `manifest.json`, written last, and the shards that it lists (see `shards`). A folder
+         without a manifest is unfinished.
+Shapes   N cells of a picture, D width, P pooled width
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from clipvil import files
+from clipvil.encoders.base import Card
+from clipvil.features import shards
+from clipvil.features.shards import Dtype, Shard
+
+MANIFEST = "manifest.json"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A shard as the manifest lists it."""
+
+    name: str
+    pictures: int
+    cells: int
+    bytes: int
+    sha256: str
+    sha256_ids: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What is in a store; nothing in it depends on when or how often it was interrupted."""
+
+    version: int
+    fingerprint: str
+    encoder: Card
+    dtype: Dtype
+    batch_size: int
+    pictures: int
+    cells: int
+    failures: Mapping[str, str]  # id -> reason
+    shards: tuple[Listed, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """The manifest of the store at `path`.
+
+        Raises
+            FileNotFoundError: no such folder
+            ValueError: unfinished, another version, or not a manifest
+        """
+        if not path.is_dir():
+            raise FileNotFoundError(f"no feature store {path}")
+        place = path / MANIFEST
+        if not place.is_file():
+            raise ValueError(f"{path} is unfinished (no {MANIFEST}): run the same encode again")
+        content = files.read_json(place)
+        version = content.get("version") if isinstance(content, dict) else None
+        if version != VERSION:
+            raise ValueError(f"{place}: version {version}, this clipvil reads {VERSION}")
+        try:
+            return msgspec.convert(content, cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{place}: {error}") from error
+
+    def write(self, path: Path) -> None:
+        """Write it into the store at `path`, which is finished by that."""
+        files.write_json(path / MANIFEST, asdict(self), indent=1)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all shards, ids and manifest left out."""
+        return sum(shard.bytes for shard in self.shards)
+
+
+class Store:
+    """Features by picture. Small tables are held, cells stay on disk until they are read.
+
+    Args:
+        path: the store's folder
+        card: of the encoder that will use it; a store of another one is refused
+
+    Raises
+        FileNotFoundError: no such folder
+        ValueError: unfinished, damaged, or of another encoder
+    """
+
+    def __init__(self, path: Path, *, card: Card | None = None) -> None:
+        self.path = path
+        self.manifest = Manifest.read(path)
+        if card is not None and card.fingerprint != self.fingerprint:
+            raise ValueError(f"{path} holds other features: {difference(self.card, card)}")
+        self._shards = [shards.read(path / listed.name) for listed in self.manifest.shards]
+        for listed, shard in zip(self.manifest.shards, self._shards, strict=True):
+            self._check(listed, shard)
+        names = (identity for shard in self._shards for identity in shard.ids)
+        self.ids: Mapping[str, int] = {identity: i for i, identity in enumerate(names)}
+        if len(self.ids) != self.manifest.pictures:
+            raise ValueError(f"{path}: {len(self.ids)} ids for {self.manifest.pictures} pictures")
+        self._starts = np.cumsum([0, *(len(shard.ids) for shard in self._shards)])
+
+    def _check(self, listed: Listed, shard: Shard) -> None:
+        widths = (shard.values.shape[1], None if shard.pooled is None else shard.pooled.shape[1])
+        counts = (len(shard.ids), len(shard.values))
+        if counts != (listed.pictures, listed.cells) or (
+            shard.ids and widths != (self.width, self.pooled_width)
+        ):
+            raise ValueError(f"{self.path / listed.name} is not the shard that the manifest lists")
+
+    def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
+        return Store, (self.path,)  # a worker maps the files itself
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, picture: str) -> bool:
+        return picture in self.ids
+
+    @property
+    def card(self) -> Card:
+        """The encoder whose features these are."""
+        return self.manifest.encoder
+
+    @property
+    def fingerprint(self) -> str:
+        """The encoder's fingerprint."""
+        return self.manifest.fingerprint
+
+    @property
+    def dtype(self) -> Dtype:
+        """How values are stored."""
+        return self.manifest.dtype
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.card.width
+
+    @property
+    def pooled_width(self) -> int | None:
+        """P, None where the encoder pools nothing."""
+        return self.card.pooled_width
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """Pictures that could not be read, with the reason."""
+        return self.manifest.failures
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all shards."""
+        return self.manifest.bytes
+
+    def _place(self, index: int) -> tuple[Shard, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        number = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return self._shards[number], index - int(self._starts[number])
+
+    def cells(self, index: int) -> int:
+        """N of a picture."""
+        rows, columns = self.grid(index)
+        return rows * columns
+
+    def grid(self, index: int) -> tuple[int, int]:
+        """Rows and columns of a picture's cells."""
+        shard, row = self._place(index)
+        return int(shard.grid[row, 0]), int(shard.grid[row, 1])
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Width and height of the original picture, upright, in pixels."""
+        shard, row = self._place(index)
+        return int(shard.size[row, 0]), int(shard.size[row, 1])
+
+    def affine(self, index: int) -> NDArray[np.float32]:
+        """a, b, c, d of a picture: its pixel (x, y) is at (a x + b, c y + d), in cells."""
+        shard, row = self._place(index)
+        affine: NDArray[np.float32] = shard.affine[row]
+        return affine
+
+    def pooled(self, index: int) -> NDArray[Any] | None:
+        """The pooled vector [P] of a picture, a view of the file."""
+        shard, row = self._place(index)
+        return None if shard.pooled is None else shards.floats(shard.pooled[row])
+
+    def read(self, index: int, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """The cells [N, D] of a picture, row by row.
+
+        Without `out`, a read-only view of the file. With it, its first N rows, filled: a buffer
+        that is used again is five times as fast as fresh memory.
+        """
+        shard, row = self._place(index)
+        found = shard.values[shard.offsets[row] : shard.offsets[row + 1]]  # [N, D]
+        return shards.floats(found, None if out is None else out[: len(found)])
+
+
+def difference(stored: Card, wanted: Card) -> str:
+    """Where two encoders differ, in words."""
+    first, second = asdict(stored), asdict(wanted)
+    apart = [k for k in first if first[k] != second[k]]
+    if apart == ["weights"]:
+        return f"of {stored.name} with other weights; encode into another folder"
+    said = ", ".join(f"{k} {first[k]}, not {second[k]}" for k in apart if k != "weights")
+    return f"{said}; encode into another folder"
+
+
+def verify(path: Path) -> list[str]:
+    """What is wrong with a store, a line each; empty where every bit is as it was written."""
+    try:
+        manifest = Manifest.read(path)
+    except (ValueError, OSError) as error:
+        return [str(error)]
+    problems = []
+    for listed in manifest.shards:
+        place = path / listed.name
+        for part, digest in (
+            (place, listed.sha256),
+            (shards.ids_path(place), listed.sha256_ids),
+        ):
+            if not part.is_file():
+                problems.append(f"{part} is missing")
+            elif files.sha256(part) != digest:
+                problems.append(f"{part} is not what was written: its hash differs")
+    known = {listed.name for listed in manifest.shards}
+    extra = sorted(p for p in path.glob("*.safetensors") if p.name not in known)
+    problems += [f"{part} is not in the manifest" for part in extra]
+    if not problems:
+        try:
+            Store(path)
+        except (ValueError, OSError) as error:
+            problems.append(str(error))
+    return problems

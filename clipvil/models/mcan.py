@@ -1,0 +1,171 @@
+"""MCAN: a question attends to itself, then a picture to itself and to the question, layer by layer.
+
+Shapes   B batch, N image tokens of width I, T words of width W, D model width, H heads,
+         F flattened width, A answers
+Source   arXiv:1906.10770, equations 1-12 ("encoder-decoder"), and its released "small" setting
+Known    the release tells padding by all-zero features; here the mask is given
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from clipvil.data import LabelBatch
+from clipvil.models.base import Loss
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """The published small model; the large one is `width=1024, heads=8, flat=2048`."""
+
+    width: int = 512
+    heads: int = 8
+    layers: int = 6
+    expand: int = 4  # hidden width of the feed-forward parts, in model widths
+    flat: int = 1024  # width in which question and picture are added
+    word_width: int = 300
+    longest: int = 14  # words of a question that are read
+    dropout: float = 0.1
+
+
+class Attention(nn.Module):
+    """Multi-head attention of `asks` over `told`, with a mask over what is told."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        D = config.width
+        self.heads, self.dropout = config.heads, config.dropout
+        self.query, self.key, self.value = nn.Linear(D, D), nn.Linear(D, D), nn.Linear(D, D)
+        self.merge = nn.Linear(D, D)
+
+    def forward(
+        self,
+        asks: Float[Tensor, "B Q D"],
+        told: Float[Tensor, "B K D"],
+        real: Bool[Tensor, "B K"],
+    ) -> Float[Tensor, "B Q D"]:
+        """What each asking token found."""
+        query, key, value = (
+            layer(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, T, D / H]
+            for layer, tokens in ((self.query, asks), (self.key, told), (self.value, told))
+        )
+        found = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=real[:, None, None, :],
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        merged: Tensor = self.merge(found.transpose(1, 2).flatten(2))  # [B, Q, D]
+        return merged
+
+
+class Residual(nn.Module):
+    """Dropout, sum and norm after a part, as in the original Transformer."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.dropout, self.norm = nn.Dropout(config.dropout), nn.LayerNorm(config.width)
+
+    def forward(
+        self, before: Float[Tensor, "B T D"], part: Float[Tensor, "B T D"]
+    ) -> Float[Tensor, "B T D"]:
+        """`before` with `part` added."""
+        after: Tensor = self.norm(before + self.dropout(part))
+        return after
+
+
+class Layer(nn.Module):
+    """Self-attention, attention to a guide where there is one, and a feed-forward part."""
+
+    def __init__(self, config: Config, *, guided: bool) -> None:
+        super().__init__()
+        D, hidden = config.width, config.expand * config.width
+        self.own, self.after_own = Attention(config), Residual(config)
+        self.guide = Attention(config) if guided else None
+        self.after_guide = Residual(config) if guided else None
+        self.forth = nn.Sequential(
+            nn.Linear(D, hidden), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(hidden, D)
+        )
+        self.after_forth = Residual(config)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "B T D"],
+        real: Bool[Tensor, "B T"],
+        guide: tuple[Float[Tensor, "B G D"], Bool[Tensor, "B G"]] | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        """The tokens, one layer on."""
+        tokens = self.after_own(tokens, self.own(tokens, tokens, real))
+        if self.guide is not None and self.after_guide is not None and guide is not None:
+            tokens = self.after_guide(tokens, self.guide(tokens, *guide))
+        after: Tensor = self.after_forth(tokens, self.forth(tokens))
+        return after
+
+
+class Flatten(nn.Module):
+    """A weighted mean over tokens, the weights learnt; tokens that are not real weigh nothing."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        D = config.width
+        self.weigh = nn.Sequential(
+            nn.Linear(D, D), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(D, 1)
+        )
+        self.merge = nn.Linear(D, config.flat)
+
+    def forward(
+        self, tokens: Float[Tensor, "B T D"], real: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B F"]:
+        """One vector for all tokens."""
+        weight = self.weigh(tokens).float().masked_fill(~real.unsqueeze(-1), -1e9).softmax(1)
+        merged: Tensor = self.merge((weight * tokens).sum(1))  # [B, F]
+        return merged
+
+
+class Model(nn.Module):
+    """Answers a question about a picture out of a closed list."""
+
+    def __init__(
+        self, config: Config, *, image_width: int, num_words: int, num_answers: int
+    ) -> None:
+        super().__init__()
+        D, layers = config.width, range(config.layers)
+        self.embed = nn.Embedding(num_words, config.word_width, padding_idx=0)
+        self.read = nn.LSTM(config.word_width, D, batch_first=True)
+        self.image = nn.Linear(image_width, D)
+        self.question_layers = nn.ModuleList(Layer(config, guided=False) for _ in layers)
+        self.image_layers = nn.ModuleList(Layer(config, guided=True) for _ in layers)
+        self.question_flat, self.image_flat = Flatten(config), Flatten(config)
+        self.norm = nn.LayerNorm(config.flat)
+        self.answer = nn.Linear(config.flat, num_answers)
+
+    def forward(
+        self,
+        image: Float[Tensor, "B N I"],
+        seen: Bool[Tensor, "B N"],
+        words: Int[Tensor, "B T"],
+    ) -> Float[Tensor, "B A"]:
+        """Logits of the answers; cells that are not seen and padded words change nothing."""
+        spoken = words != 0  # [B, T]
+        spoken = spoken | ~spoken.any(1, keepdim=True)  # an empty question reads its padding
+        question, _ = self.read(self.embed(words))  # [B, T, D]
+        for layer in self.question_layers:
+            question = layer(question, spoken)
+        cells = self.image(image)  # [B, N, D]
+        for layer in self.image_layers:
+            cells = layer(cells, seen, (question, spoken))
+        both = self.question_flat(question, spoken) + self.image_flat(cells, seen)  # [B, F]
+        logits: Tensor = self.answer(self.norm(both))
+        return logits
+
+    def loss(self, batch: LabelBatch) -> Loss:
+        """Cross-entropy of every answer by itself, summed: several may be right at once."""
+        logits = self(batch.image, batch.seen, batch.words).float()
+        total = F.binary_cross_entropy_with_logits(logits, batch.credit, reduction="sum")
+        return Loss(total, torch.tensor(float(len(logits)), device=total.device), {})

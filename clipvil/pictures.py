@@ -1,0 +1,123 @@
+"""Pictures, opened: upright, in RGB, 8 bits; what cannot be read is a reason in one phrase.
+
+Orientation is EXIF's (https://www.media.mit.edu/pia/Research/deepview/exif.html). Transparent
+pixels are laid over white, as a page shows them; 16-bit greys keep their upper 8 bits.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+LIMIT = 89_478_485  # pixels; Pillow's own: a quarter of a gigabyte as RGB
+ORIENTATION = 0x0112  # EXIF tag
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class BrokenPictureError(ValueError):
+    """A picture that cannot be read; the message is the reason, without the path."""
+
+
+def size(path: Path) -> tuple[int, int]:
+    """(width, height) in pixels of the upright picture, from its header.
+
+    Raises
+        BrokenPictureError: empty, not a picture, too large, or not readable
+    """
+    try:
+        # not in `read`, which threads call: the filter belongs to the whole process
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with open_(path) as picture:
+                width, height = picture.size
+                return (height, width) if orientation(picture) >= 5 else (width, height)
+    except BrokenPictureError:
+        raise
+    except Exception as error:  # Pillow's readers raise anything on hostile bytes
+        raise BrokenPictureError(reason(error)) from error
+
+
+def read(path: Path) -> Image.Image:
+    """The whole picture, upright, in RGB.
+
+    Raises
+        BrokenPictureError: as `size`, and truncated or damaged data
+    """
+    try:
+        with open_(path) as picture:
+            return upright(picture)
+    except BrokenPictureError:
+        raise
+    except Exception as error:  # Pillow's readers raise anything on hostile bytes
+        raise BrokenPictureError(reason(error)) from error
+
+
+def open_(path: Path) -> Image.Image:
+    """Open a picture's header, if it is not empty and not a decompression bomb."""
+    if path.stat().st_size == 0:
+        raise BrokenPictureError("empty file")
+    picture = Image.open(path)
+    if picture.width * picture.height > LIMIT:
+        picture.close()
+        raise BrokenPictureError(f"{picture.width} x {picture.height}: over {LIMIT:,} pixels")
+    return picture
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """The picture as a person sees it, in RGB; what is upright already stays as it is."""
+    turn = TURNS.get(orientation(picture))
+    seen = rgb(picture)
+    if turn is not None:
+        seen = seen.transpose(turn)
+    if seen is not picture:
+        seen.info = {}  # it must not be turned, or laid over white, a second time
+    return seen
+
+
+def orientation(picture: Image.Image) -> int:
+    """EXIF's orientation, 1 (upright) to 8."""
+    if "exif" not in picture.info and picture.format == "PNG":
+        return 1  # Pillow would decode the whole picture to look behind its data
+    found = picture.getexif().get(ORIENTATION, 1)
+    return found if found in TURNS else 1
+
+
+def rgb(picture: Image.Image) -> Image.Image:
+    """The picture in RGB, whatever its mode."""
+    if picture.mode.startswith("I"):  # 16 bits, some of them in a container of 32
+        grey = np.clip(np.asarray(picture).astype(np.int64), 0, 65_535) >> 8
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if picture.mode == "F":
+        raise BrokenPictureError("floating-point pictures have no agreed range")
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        page = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(page, layer).convert("RGB")
+    if picture.mode == "RGB":
+        picture.load()
+        return picture
+    return picture.convert("RGB")
+
+
+def reason(error: Exception) -> str:
+    """Why a picture could not be read, the same on every machine."""
+    match error:
+        case UnidentifiedImageError():
+            return "not a picture in a format that Pillow reads"
+        case Image.DecompressionBombError() | Image.DecompressionBombWarning():
+            return f"over {LIMIT:,} pixels"
+        case OSError(strerror=str(said)):
+            return f"cannot be read: {said}"
+        case _:
+            return f"damaged: {error}" if str(error) else f"damaged: {type(error).__name__}"

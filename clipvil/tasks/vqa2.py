@@ -1,0 +1,243 @@
+"""VQA v2: open questions about COCO pictures, each answered by ten people.
+
+Source   https://visualqa.org, arXiv:1612.00837
+Files    v2_OpenEnded_mscoco_{split}_questions.json and v2_mscoco_{split}_annotations.json
+Metric   https://visualqa.org/evaluation.html, in percent; theirs is rounded to two decimals, ours
+         is not
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from clipvil.columns import Interned, Numbered, Rows, Strings, Tuples
+from clipvil.core import (
+    Answer,
+    Data,
+    Example,
+    Labels,
+    Metric,
+    OfficialFile,
+    Said,
+    Splits,
+    Task,
+    Totals,
+)
+from clipvil.files import find, read_rows, write_json
+from clipvil.metrics import ratio
+from clipvil.tasks.base import (
+    COLOURS,
+    Questions,
+    measure_vqa,
+    of_split,
+    tiny_picture,
+    vqa_credits,
+    words,
+)
+
+YEARS = {"train": "train2014", "val": "val2014", "test": "test2015", "test-dev": "test-dev2015"}
+PICTURES = YEARS | {"test-dev": "test2015"}  # a part of the test pictures
+HIDDEN = ("test", "test-dev")
+SOURCE = "https://visualqa.org/download.html"
+FILES = tuple(
+    OfficialFile(role="questions", split=split, source=SOURCE,
+                 name=f"v2_OpenEnded_mscoco_{year}_questions.json")
+    for split, year in YEARS.items()
+) + tuple(
+    OfficialFile(role="annotations", split=split, source=SOURCE,
+                 name=f"v2_mscoco_{year}_annotations.json")
+    for split, year in YEARS.items() if split not in HIDDEN
+)  # fmt: skip
+
+
+class Asked(msgspec.Struct, gc=False):
+    """A row of the questions file."""
+
+    question_id: int
+    image_id: int
+    question: str
+
+
+class Told(msgspec.Struct, gc=False):
+    """One person's answer; without an `answer_id` of its own it has twins."""
+
+    answer: str
+    answer_id: int | str | None = None
+    answer_confidence: str | None = None
+
+
+class Annotated(msgspec.Struct):
+    """A row of the annotations file."""
+
+    question_id: int
+    answers: list[Told]
+    question_type: str = "unknown"
+    answer_type: str = "other"
+
+    def __post_init__(self) -> None:
+        if not self.answers:
+            raise ValueError("a question without answers")
+
+
+class Predicted(msgspec.Struct):
+    """A row of a submission, or of JSONL rows with `id`."""
+
+    answer: str
+    question_id: int | str | None = None
+    id: int | str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.question_id is None) == (self.id is None):
+            raise ValueError("a prediction needs `question_id` or `id`, and not both")
+
+
+@dataclass(slots=True)
+class Annotations:
+    """The annotations file in columns."""
+
+    ids: array[int] = field(default_factory=lambda: array("q"))
+    answers: Tuples = field(default_factory=Tuples)
+    question_types: Interned = field(default_factory=Interned)
+    answer_types: Interned = field(default_factory=Interned)
+    marks: dict[int, tuple[str, ...]] = field(default_factory=dict)  # by row, where there are twins
+
+    def append(self, row: Annotated) -> None:
+        """Add a row."""
+        told = row.answers
+        if len({one.answer_id for one in told}) < len(told):
+            self.marks[len(self.ids)] = tuple(
+                f"{one.answer_id!r} {one.answer_confidence}" for one in told
+            )
+        self.ids.append(row.question_id)
+        self.answers.append([one.answer for one in told])
+        self.question_types.append(row.question_type)
+        self.answer_types.append(row.answer_type)
+
+    def strata(self) -> dict[str, Sequence[str]]:
+        """The breakdowns."""
+        return {"answer_type": self.answer_types, "question_type": self.question_types}
+
+
+def examples(data: Data, split: str) -> Sequence[Example]:
+    """Read one split; the answers to the test questions are hidden.
+
+    Raises
+        MissingFilesError: an official file is not there
+        ValueError: a file is not what it should be, or the two are not of the same questions
+    """
+    paths = find(data, of_split(FILES, split))
+    ids, images, words = array("q"), array("q"), Strings()
+    for _, row in read_rows(paths["questions"], Asked, "questions"):
+        ids.append(row.question_id)
+        images.append(row.image_id)
+        words.append(row.question)
+    questions = Questions(
+        ids=Numbered("{}", ids),
+        clusters=Numbered("{}", images),
+        pictures=Numbered(f"COCO_{PICTURES[split]}_{{:012d}}", images),
+        words=words,
+    )
+    asked = _distinct(ids, paths["questions"])
+    return questions if split in HIDDEN else _answered(questions, asked, paths)
+
+
+def _answered(
+    questions: Questions, asked: NDArray[np.int64], paths: Mapping[str, Path]
+) -> Questions:
+    told = Annotations()
+    for _, row in read_rows(paths["annotations"], Annotated, "annotations"):
+        told.append(row)
+    ids = _distinct(told.ids, paths["annotations"])
+    for one, other, first, second in (
+        (asked, ids, "questions", "annotations"),
+        (ids, asked, "annotations", "questions"),
+    ):
+        alone = np.setdiff1d(one, other)
+        if len(alone):
+            listed = ", ".join(map(str, alone[:5]))
+            raise ValueError(
+                f"{len(alone):,} questions of {paths[first]} are not in {paths[second]}: {listed}"
+            )
+    if np.array_equal(asked, ids):  # as published
+        return replace(questions, answers=told.answers, marks=told.marks, strata=told.strata())
+    order = np.argsort(ids)[np.searchsorted(np.sort(ids), asked)]  # asked == ids[order]
+    places = np.flatnonzero(np.isin(order, list(told.marks))).tolist()
+    return replace(
+        questions,
+        answers=Rows(told.answers, order),
+        marks={place: told.marks[int(order[place])] for place in places},
+        strata={kind: Rows(column, order) for kind, column in told.strata().items()},
+    )
+
+
+def _distinct(ids: array[int], path: Path) -> NDArray[np.int64]:
+    """The ids as an array, if none of them is there twice."""
+    values, counts = np.unique(np.array(ids, np.int64), return_counts=True)
+    if (counts > 1).any():
+        listed = ", ".join(map(str, values[counts > 1][:5]))
+        raise ValueError(f"{path}: questions that are there more than once: {listed}")
+    return np.array(ids, np.int64)
+
+
+def reduce(totals: Totals) -> dict[str, NDArray[np.float64]]:
+    """Mean credit in percent."""
+    return {"accuracy": ratio(totals["credit"], totals["count"], 100)}
+
+
+def read(path: Path) -> Iterator[tuple[str, Answer]]:
+    """A submission, or JSONL rows with `id` and `answer`."""
+    for _, row in read_rows(path, Predicted):
+        yield str(row.id if row.question_id is None else row.question_id), Said(row.answer)
+
+
+def write(path: Path, answers: Mapping[str, Answer]) -> None:
+    """The official submission: a JSON array, one object a question."""
+    rows = [{"question_id": int(i), "answer": words(answer)} for i, answer in answers.items()]
+    write_json(path, rows)
+
+
+def tiny(root: Path) -> None:
+    """Three squares a split, and two questions about each."""
+    for number, split in enumerate(YEARS, 1):
+        asked, told = list[dict[str, object]](), list[dict[str, object]]()
+        for image, colour in enumerate(COLOURS, 100 * number):
+            tiny_picture(root / f"COCO_{PICTURES[split]}_{image:012d}.jpg", colour)
+            for k, (question, answer, kind) in enumerate(
+                [("What color is the square?", colour, "other"),
+                 ("Is the square red?", "yes" if colour == "red" else "no", "yes/no")]
+            ):  # fmt: skip
+                row = {"question_id": 1000 * image + k, "image_id": image}
+                people = [{"answer": answer, "answer_confidence": "yes", "answer_id": person}
+                          for person in range(1, 11)]  # fmt: skip
+                asked.append(row | {"question": question})
+                told.append(row | {"question_type": question[:4].lower().strip(),
+                                   "answer_type": kind, "multiple_choice_answer": answer,
+                                   "answers": people})  # fmt: skip
+        for file in of_split(FILES, split):
+            rows = asked if file.role == "questions" else told
+            write_json(root / file.name, {file.role: rows})
+
+
+TASK = Task(
+    name="vqa2",
+    version=1,
+    summary="VQA v2: open questions about COCO pictures, each answered by ten people",
+    answer=Labels(3_129, vqa_credits),
+    metrics=(Metric("accuracy", "%"),),
+    splits=Splits(fit="train", select=None, report="val", hidden=HIDDEN),
+    files=FILES,
+    examples=examples,
+    measure=measure_vqa,
+    reduce=reduce,
+    read=read,
+    write=write,
+    tiny=tiny,
+    breakdowns=("answer_type",),
+)

@@ -1,0 +1,64 @@
+"""Recipes as values: a model, its config, and the stages it goes through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """One pass of training: what is learnt, for how long, how fast."""
+
+    objective: Literal["labels"] = "labels"
+    """what the loss is: labels = the model's own loss over a closed list of answers"""
+    epochs: float = 13.0
+    """passes over the fitting examples, before the bounds on steps"""
+    least_steps: int = 1
+    """steps at least, however few examples"""
+    most_steps: int = 1_000_000
+    """steps at most, however many examples"""
+    batch: int = 64
+    """examples a step, over all processes"""
+    learning_rate: float = 1e-4
+    """highest learning rate"""
+    warmup: float = 0.1
+    """share of the steps in which the learning rate rises; it falls along a cosine after"""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """AdamW's decay rates"""
+    weight_decay: float = 0.0
+    """AdamW's weight decay"""
+    clip: float | None = None
+    """largest norm of the gradient, or none"""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """arithmetic of the forward pass"""
+    validations: int = 10
+    """how often the selection score is read; the best weights are kept"""
+
+    def steps(self, examples: int) -> int:
+        """Steps for that many examples: equal for every encoder."""
+        wanted = round(self.epochs * examples / self.batch)
+        return max(self.least_steps, min(self.most_steps, wanted))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe(Generic[Config]):
+    """How a model is made for a task; the encoder and the data are arguments, not part of it."""
+
+    model: str
+    """name of the model"""
+    config: Config
+    """what a person chooses of the model"""
+    stages: tuple[Stage, ...]
+    """in order; a later stage starts from the best weights of the one before"""
+    rates: tuple[float, ...] = ()
+    """grid of learning rates that `compare` tries, the same for every encoder"""
+
+
+def plain(recipe: Recipe[Any]) -> dict[str, Any]:
+    """A recipe as JSON-ready data."""
+    from dataclasses import asdict
+
+    return asdict(recipe)

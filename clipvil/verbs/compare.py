@@ -1,0 +1,139 @@
+"""The verb `compare`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipvil.core import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """Compare encoders on a task: encode, train, score, report; goes on where it was."""
+
+    task: str
+    """the task (see `clipvil list tasks`)"""
+    data: Path
+    """folder with the task's files and pictures"""
+    encoders: tuple[str, ...]
+    """encoders to compare, such as tiny:clip timm:resnet50_clip.openai"""
+    model: str = "mcan"
+    """the model that reads what an encoder saw"""
+    recipe: str | None = None
+    """how it is trained (see `clipvil list recipes`); by default the one of task and model"""
+    shots: tuple[str, ...] = ("5%", "20%", "100%")
+    """amounts of training data: shares and counts"""
+    seeds: int = 3
+    """repetitions of every cell"""
+    baseline: str | None = None
+    """the encoder that the others are compared with; by default the first"""
+    store: Path | None = None
+    """folder of feature stores; by default inside --out"""
+    jobs: int | None = None
+    """cells at a time, one thread each; by default one a core"""
+    limit: int | None = None
+    """test examples to answer at most"""
+    file: tuple[str, ...] = ()
+    """files under other names, as ROLE/SPLIT=PATH, such as questions/train=q.json"""
+    dry_run: bool = False
+    """print cells, minutes and disk, then stop"""
+    json: bool = False
+    """print the differences as JSON"""
+    out: Path
+    """folder for cells, results.jsonl and report.html"""
+
+    def run(self) -> int:
+        """Plan, tell, do."""
+        from clipvil import api
+
+        comparison = api.plan(
+            task=self.task, data=self.data, encoders=self.encoders, out=self.out, model=self.model,
+            recipe=self.recipe, shots=self.shots, seeds=self.seeds, baseline=self.baseline,
+            store=self.store, jobs=self.jobs, limit=self.limit, files=given(self.file),
+        )  # fmt: skip
+        tell_plan(comparison, api.estimate(comparison), as_json=self.json and self.dry_run)
+        if self.dry_run:
+            return 0
+        records = api.run(comparison, api.command_line(sys.argv[1:]))
+        tell_results(records, comparison, as_json=self.json)
+        return 0
+
+
+def given(pairs: tuple[str, ...]) -> dict[tuple[str, str], Path]:
+    """ROLE/SPLIT=PATH options as a mapping."""
+    files = dict[tuple[str, str], Path]()
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        role, slash, split = name.partition("/")
+        if not (equals and slash):
+            raise UsageError(f"--file takes ROLE/SPLIT=PATH, not {pair!r}")
+        files[role, split] = Path(path)
+    return files
+
+
+def tell_plan(comparison: object, estimate: object, *, as_json: bool) -> None:
+    """Cells, minutes and disk, as lines or as one JSON object."""
+    import json
+
+    from clipvil import progress
+    from clipvil.evaluate.compare import Comparison
+    from clipvil.evaluate.estimate import Estimate
+
+    assert isinstance(comparison, Comparison)
+    assert isinstance(estimate, Estimate)
+    if as_json:
+        told = {
+            "cells": estimate.cells,
+            "trainings": estimate.trainings,
+            "seconds": round(estimate.seconds),
+            "feature_bytes": estimate.feature_bytes,
+            "run_bytes": estimate.run_bytes,
+            "pictures": dict(estimate.pictures),
+        }
+        print(json.dumps(told))
+        return
+    pictures = ", ".join(f"{count:,} for {name}" for name, count in estimate.pictures.items())
+    parts = [
+        f"{estimate.cells} cells: {len(comparison.encoders)} encoders and 3 rows beside them, "
+        f"{len(comparison.shots)} sizes, {comparison.seeds} seeds; {estimate.trainings} trainings",
+        f"pictures to encode: {pictures}, {progress.duration(estimate.encode_seconds)}",
+        f"training {progress.duration(estimate.train_seconds)}, answering "
+        f"{progress.duration(estimate.answer_seconds)} with {comparison.jobs} processes",
+        f"disk: {progress.size(estimate.feature_bytes)} of features, "
+        f"{progress.size(estimate.run_bytes)} of checkpoints",
+        f"about {progress.duration(estimate.seconds)} in all",
+    ]
+    for line in parts:
+        progress.say(line)
+
+
+def tell_results(records: object, comparison: object, *, as_json: bool) -> None:
+    """The findings and the tables, and what was written."""
+    import json
+
+    import msgspec
+    from rich.console import Console
+    from rich.table import Table
+
+    from clipvil import progress
+    from clipvil.evaluate.compare import Comparison
+    from clipvil.evaluate.result import Difference
+    from clipvil.report import tables, view, words
+
+    assert isinstance(comparison, Comparison)
+    assert isinstance(records, list)
+    if as_json:
+        differences = [r for r in records if isinstance(r, Difference)]
+        print(json.dumps([msgspec.to_builtins(record) for record in differences]))
+    else:
+        console = Console(highlight=False)
+        for seen in view.comparisons(records, comparison.encoders):
+            console.print(words.headline(seen))
+            for made in tables.every(seen):
+                table = Table(*made.head, title=made.caption, title_justify="left")
+                for row in made.rows:
+                    table.add_row(*row)
+                console.print(table)
+    progress.say(f"wrote {comparison.out}/results.jsonl and {comparison.out}/report.html")

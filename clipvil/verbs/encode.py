@@ -1,0 +1,77 @@
+"""The verb `encode`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """Encode pictures into a feature store; interrupted, the same command goes on."""
+
+    encoder: str
+    """FAMILY:NAME,option=value such as timm:resnet50_clip.openai,size=448"""
+    images: Path
+    """folder of pictures; an id is the path under it without suffix"""
+    out: Path
+    """folder of the store"""
+    dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
+    """how features are stored"""
+    batch_size: int | None = None
+    """pictures a forward pass; by default what suits the device"""
+    shard_pictures: int = 2048
+    """pictures a file at most: what an interruption can cost"""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 ...; auto is cuda where there is one"""
+    limit: int | None = None
+    """only the first so many pictures, by id"""
+    json: bool = False
+    """print JSON"""
+
+    def run(self) -> int:
+        """Encode; 1 if a picture could not be read."""
+        import json
+        from dataclasses import asdict
+
+        from clipvil import encoders, progress
+        from clipvil.core import UsageError
+
+        for number in (self.batch_size, self.shard_pictures, self.limit):
+            if number is not None and number < 1:
+                raise UsageError("--batch-size, --shard-pictures and --limit are at least 1")
+        encoders.parse(self.encoder)  # before the seconds that torch takes
+
+        import torch
+
+        from clipvil.features import plan
+        from clipvil.features.encode import encode
+
+        sources = dict(list(plan.named(self.images).items())[: self.limit])
+        auto = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            device = torch.device(auto if self.device == "auto" else self.device)
+        except RuntimeError as error:
+            raise UsageError(f"--device {self.device}: {str(error).splitlines()[0]}") from error
+        encoder = encoders.load(self.encoder).to(device)
+        done = encode(
+            encoder,
+            sources,
+            self.out,
+            dtype=self.dtype,
+            batch_size=self.batch_size,
+            shard_pictures=self.shard_pictures,
+        )
+        rate = done.encoded / done.seconds
+        if self.json:
+            row = asdict(done) | {"path": str(done.path), "pictures_per_second": rate}
+            print(json.dumps(row, indent=1))
+        for identity, reason in done.failures.items():
+            progress.say(f"left out {identity}: {reason}")
+        progress.say(
+            f"wrote {done.path}: {done.pictures:,} pictures in {progress.size(done.bytes)}, "
+            f"{done.encoded:,} of them now, {rate:.1f}/s in {progress.duration(done.seconds)}"
+            + (f"; {len(done.failures)} could not be read" if done.failures else "")
+        )
+        return 1 if done.failures else 0

@@ -1,0 +1,57 @@
+"""The verb `list`."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+WHAT = {
+    "tasks": "tasks",
+    "models": "models",
+    "recipes": "recipes",
+    "encoders": "encoders",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """List encoders, tasks, models or recipes."""
+
+    what: tyro.conf.Positional[Literal["encoders", "tasks", "models", "recipes"]]
+    """what to list"""
+    json: bool = False
+    """print JSON"""
+
+    def run(self) -> int:
+        """One line each: the name and the first line of its documentation."""
+        import json
+
+        rows = {name: summary(self.what, name) for name in names(self.what)}
+        if self.json:
+            print(json.dumps(rows, indent=1))
+            return 0
+        width = max(map(len, rows))
+        for name, line in rows.items():
+            print(f"{name:{width}}  {line}")
+        if self.what == "encoders":
+            print("\nevery model of a family works by its name, such as timm:resnet50_clip.openai")
+        return 0
+
+
+def names(what: str) -> tuple[str, ...]:
+    """Names of one kind, without importing what they name."""
+    from clipvil import registry
+
+    return registry.names(f"clipvil.{what}")
+
+
+def summary(what: str, name: str) -> str:
+    """First line of a module's docstring, read without running it."""
+    folder = Path(__file__).parent.parent / what
+    path = folder / f"{name}.py"
+    text = (path if path.is_file() else folder / name / "__init__.py").read_text()
+    return (ast.get_docstring(ast.parse(text)) or "").split("\n")[0].rstrip(".")

@@ -1,0 +1,47 @@
+"""The verb `predict`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from clipvil.core import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """Answer with a trained run: one question about one picture, or a whole split."""
+
+    folder: tyro.conf.Positional[Path]
+    """the run folder"""
+    image: Path | None = None
+    """a picture to answer a question about"""
+    text: str | None = None
+    """the question"""
+    data: Path | None = None
+    """folder of the task's files and pictures; by default the one it was trained from"""
+    split: str | None = None
+    """the split to answer; by default the one that scores are reported on"""
+    limit: int | None = None
+    """examples to answer at most"""
+    out: Path | None = None
+    """file for the answers to a split, in the task's official submission format"""
+
+    def run(self) -> int:
+        """Answer and say where the answers went."""
+        from clipvil import api, progress
+
+        if self.image is not None or self.text is not None:
+            if self.image is None or self.text is None:
+                raise UsageError("--image and --text go together")
+            print(api.predict(self.folder, self.image, self.text))
+            return 0
+        if self.out is None:
+            raise UsageError("give --image and --text, or --out for the answers to a split")
+        count = api.predict_split(
+            self.folder, self.out, data=self.data, split=self.split, limit=self.limit
+        )
+        progress.say(f"wrote {count:,} answers to {self.out}")
+        return 0

@@ -1,0 +1,114 @@
+"""The verb `score`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from clipvil.core import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from clipvil.core import Data, Task
+    from clipvil.evaluate.score import Score
+
+ROLES = ("questions", "annotations", "choices", "scene_graphs", "attentions", "connectivity")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """Score any system's predictions with the task's official metric."""
+
+    task: tyro.conf.Positional[str]
+    """name of the task"""
+    predictions: Path
+    """the task's official submission file, or JSONL rows {"id", "answer"}"""
+    questions: Path | None = None
+    """official questions file (vqa2, gqa)"""
+    annotations: Path | None = None
+    """official annotations file, or your own rows"""
+    choices: Path | None = None
+    """official file of valid and plausible choices (gqa)"""
+    scene_graphs: Path | None = None
+    """official scene graphs (gqa)"""
+    attentions: Path | None = None
+    """the system's attention maps (gqa)"""
+    connectivity: Path | None = None
+    """folder of the navigation graphs (r2r, rxr)"""
+    json: bool = False
+    """print one JSON object"""
+    compare: Path | None = None
+    """another system's predictions: the paired difference, its 95 % interval and p value"""
+    per_example: Path | None = None
+    """file for one JSON row an example: its id and each metric of it alone"""
+
+    def run(self) -> int:
+        """Read, score, print."""
+        import json
+
+        from clipvil import files, progress, tasks
+
+        task = tasks.load(self.task)
+        data = self.data(task)
+        for path in filter(None, (self.predictions, self.compare)):
+            if not path.exists():
+                raise ValueError(f"no such file: {path}")
+        from clipvil.evaluate.score import score  # takes a second: what is wrong is said before
+
+        examples = task.examples(data, task.splits.report)
+        scored = score(task, examples, task.read(self.predictions))
+        if scored.unanswered:
+            progress.say(f"{scored.unanswered:,} examples without a prediction are left out")
+        gain = None
+        if self.compare is not None:
+            gain = scored.minus(score(task, examples, task.read(self.compare)))
+        if self.json:
+            print(json.dumps(scored.plain() | ({"difference": asdict(gain)} if gain else {})))
+        else:
+            print(table(scored))
+            if gain is not None:
+                print(f"  {self.predictions} minus {self.compare}: {gain}")
+        if self.per_example is not None:
+            files.write_jsonl(self.per_example, scored.examples())
+            progress.say(f"wrote {len(scored.measured.ids):,} rows to {self.per_example}")
+        return 0
+
+    def data(self, task: Task) -> Data:
+        """The files given, for the roles that the task has.
+
+        Raises
+            UsageError: a file is missing, or the task has no use for one
+        """
+        from clipvil.core import Data
+
+        roles = {file.role: file for file in task.files}
+        given: dict[str, Path] = {
+            role: path for role in ROLES if (path := getattr(self, role)) is not None
+        }
+        needed = [role for role, file in roles.items() if not file.optional and role not in given]
+        if needed:
+            raise UsageError(f"score {task.name} needs {options(needed)}")
+        if given.keys() - roles.keys():
+            useless = [role for role in given if role not in roles]
+            raise UsageError(f"{task.name} has {options(roles)}, not {options(useless)}")
+        return Data(given={(f.role, f.split): given[f.role] for f in task.files if f.role in given})
+
+
+def options(roles: Iterable[str]) -> str:
+    """Roles as options."""
+    return " and ".join(f"--{role.replace('_', '-')}" for role in roles)
+
+
+def table(scored: Score) -> str:
+    """Figures for a person."""
+    task, count = scored.task, len(scored.measured.ids)
+    lines = [f"{task.name} (version {task.version}), {count:,} examples"]
+    width = max(map(len, scored.figures))
+    for name, figure in scored.figures.items():
+        value = f"{figure.reason:>9}" if figure.value is None else f"{figure.value:9.4f}"
+        lines.append(f"  {name:{width}} {value} {figure.unit}".rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,319 @@
+"""Questions about a scene, balanced by construction.
+
+What is asked and what the answer shall be (yes or no, which number) is drawn before the scene, and
+scenes are drawn until one has room for it. Colours and shapes in questions and answers come from
+the scene, where all are equally likely. So a question's words alone say next to nothing.
+
+Texts hold colours as `<3>`, to be spelled out for the colours that a picture finally shows.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from clipvil.worlds.tabletop.describe import article
+from clipvil.worlds.tabletop.scene import (
+    COLOURS,
+    HELD_OUT,
+    LINE,
+    MOST,
+    SHAPES,
+    TEXTURES,
+    Dice,
+    Scene,
+    Thing,
+    draw_shape,
+    sample,
+)
+
+KINDS: Final = ("existence", "colour", "shape", "count", "relation", "comparison")
+PER_PICTURE: Final = len(KINDS) // 2
+HUES: Final = tuple(f"<{k}>" for k in range(len(COLOURS)))
+DIRECTIONS: Final = ("left of", "right of", "above", "below")  # k ^ 1 is the opposite of k
+CLEAR: Final = 0.1  # of the side: what is nearer than that is neither left nor right
+RIGHT: Final = 0.9  # how often a person answers right
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What to ask, before there is a scene: `form` and `phrase` choose the wording."""
+
+    kind: str
+    form: float
+    phrase: float
+    yes: bool
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question of a `kind`, its answer, what else could be answered, what it is about."""
+
+    kind: str
+    text: str
+    answer: str
+    others: tuple[str, ...]
+    about: tuple[Thing, ...]
+
+
+Said = tuple[str, str]  # an answer, and how sure its giver is
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A scene with its questions, and ten people's answers to each."""
+
+    scene: Scene
+    questions: tuple[Question, ...]
+    answers: tuple[tuple[Said, ...], ...]
+
+
+def asked(seed: int, purpose: int, index: int) -> Asked:
+    """Scene `index` with half of the kinds of questions; its neighbour has the other half."""
+    kinds = Dice(seed, purpose, index // 2, 1).shuffled(KINDS)
+    dice = Dice(seed, purpose, index, 0)
+    half = kinds[:PER_PICTURE] if index % 2 == 0 else kinds[PER_PICTURE:]
+    goals = [
+        Goal(kind, dice.unit(), dice.unit(), dice.chance(0.5), dice.pick(MOST)) for kind in half
+    ]
+    while True:
+        scene = sample(dice, alike=_alike(goals, dice))
+        questions = list[Question]()
+        for goal in goals:
+            question = _ASKERS[goal.kind](scene.things, goal, dice)
+            if question is None:
+                break
+            questions.append(question)
+        else:
+            return Asked(scene, tuple(questions), tuple(_people(q, dice) for q in questions))
+
+
+def spell(text: str, colours: Mapping[int, int] | None = None) -> str:
+    """The text with its colours as words, `colours` put in place of the scene's."""
+    named = re.sub(
+        r"<(\d)>", lambda m: COLOURS[int(m[1]) if colours is None else colours[int(m[1])]], text
+    )
+    return re.sub(r"\ba (?=[aeio])", "an ", named)
+
+
+def unseen_pairs(asked: Asked, dice: Dice) -> dict[int, int]:
+    """A permutation of the colours that shows held-out pairs: what is asked about goes first."""
+    about = [thing for question in asked.questions for thing in question.about]
+    new = dict[int, int]()
+    for thing in (*about, *dice.shuffled(asked.scene.things)):
+        mine = dice.shuffled(LINE[4 * thing.shape : 4 * thing.shape + 4])
+        free = [colour for _, colour in mine if colour not in new.values()]
+        if thing.colour not in new and free:
+            new[thing.colour] = free[0]
+    left = dice.shuffled([c for c in range(len(COLOURS)) if c not in new.values()])
+    return new | dict(zip([c for c in range(len(COLOURS)) if c not in new], left, strict=True))
+
+
+def _alike(goals: Sequence[Goal], dice: Dice) -> tuple[float, float]:
+    """How readily colours and shapes repeat, so that what is to be asked finds room."""
+    wanted = [0.15, 0.15]
+    for goal in goals:
+        repeats = goal.kind == "count" and goal.number > 1 and goal.form < 2 / 3
+        if repeats or (goal.kind == "comparison" and goal.form < 0.75):
+            first = goal.form < (1 / 3 if goal.kind == "count" else 0.375)
+            wanted[0 if first else 1] = 0.8 if repeats else 0.5
+    return (wanted[0], wanted[1]) if dice.chance(0.8) else (0.5, 0.5)
+
+
+def _people(question: Question, dice: Dice) -> tuple[Said, ...]:
+    """Ten answers; each is right nine times in ten, and a likely mistake else."""
+    said = []
+    for _ in range(10):
+        right, which, sure = dice.chance(RIGHT), dice.pick(len(question.others)), dice.unit()
+        doubt = 0.85 if right else 0.4
+        confidence = "yes" if sure < doubt else "maybe" if sure < (1 + doubt) / 2 else "no"
+        said.append((question.answer if right else question.others[which], confidence))
+    return tuple(said)
+
+
+# ------------------------------------------------------------------ one function a kind of question
+# `wording` of a thing's attribute -> the noun phrase without an article
+
+
+def _noun(shape: int) -> str:
+    return SHAPES[shape]
+
+
+def _hued(colour: int) -> str:
+    return f"{HUES[colour]} object"
+
+
+def _textured(texture: int) -> str:
+    return f"{TEXTURES[texture]} object"
+
+
+def _full(thing: Thing) -> str:
+    return f"{HUES[thing.colour]} {SHAPES[thing.shape]}"
+
+
+def _pick(options: Sequence[str], goal: Goal) -> str:
+    """A wording of a form."""
+    return options[int(goal.phrase * len(options))]
+
+
+def _decided(goal: Goal, text: str, *about: Thing) -> Question:
+    """A question whose answer is yes or no."""
+    answer, other = ("yes", "no") if goal.yes else ("no", "yes")
+    return Question(goal.kind, text, answer, (other,), about)
+
+
+def _open(goal: Goal, text: str, answer: str, every: Sequence[str], *about: Thing) -> Question:
+    """A question whose answer is one of `every`."""
+    return Question(goal.kind, text, answer, tuple(a for a in every if a != answer), about)
+
+
+def _alone(things: Sequence[Thing], attribute: Callable[[Thing], object]) -> list[Thing]:
+    """The things that no other equals in an attribute."""
+    values = [attribute(t) for t in things]
+    return [t for t, value in zip(things, values, strict=True) if values.count(value) == 1]
+
+
+def _existence(things: Sequence[Thing], goal: Goal, dice: Dice) -> Question | None:
+    """A shape, a colour, or a colour and a shape together: there, or not there."""
+    thing = things[dice.pick(len(things))]
+    shape, colour = thing.shape, thing.colour
+    form = int(goal.form * 3)
+    if not goal.yes:
+        if form == 2 and dice.chance(0.5):  # both are there, on different things
+            shape = things[dice.pick(len(things))].shape
+        else:
+            colour = dice.pick(len(COLOURS))
+            shape = draw_shape(dice, colour)
+    there = (
+        any(t.shape == shape for t in things),
+        any(t.colour == colour for t in things),
+        any((t.shape, t.colour) == (shape, colour) for t in things),
+    )[form]
+    if there != goal.yes or (shape, colour) in HELD_OUT:
+        return None
+    noun = (_noun(shape), _hued(colour), f"{HUES[colour]} {SHAPES[shape]}")[form]
+    words = ("Is there {}?", "Is there {} in the picture?", "Can you see {}?")
+    return _decided(goal, _pick(words, goal).format(article(noun)), *([thing] if goal.yes else []))
+
+
+def _colour(things: Sequence[Thing], goal: Goal, dice: Dice) -> Question | None:
+    """The colour of the only thing of a shape or texture."""
+    by_shape = goal.form < 0.7
+    alone = _alone(things, lambda t: t.shape if by_shape else t.texture)
+    if not alone:
+        return None
+    thing = alone[dice.pick(len(alone))]
+    noun = _noun(thing.shape) if by_shape else _textured(thing.texture)
+    words = ("What colour is the {}?", "What is the colour of the {}?")
+    return _open(goal, _pick(words, goal).format(noun), HUES[thing.colour], HUES, thing)
+
+
+def _shape(things: Sequence[Thing], goal: Goal, dice: Dice) -> Question | None:
+    """The shape of the only thing of a colour or texture."""
+    by_colour = goal.form < 0.7
+    alone = _alone(things, lambda t: t.colour if by_colour else t.texture)
+    if not alone:
+        return None
+    thing = alone[dice.pick(len(alone))]
+    noun = _hued(thing.colour) if by_colour else _textured(thing.texture)
+    words = ("What shape is the {}?", "What is the shape of the {}?")
+    return _open(goal, _pick(words, goal).format(noun), SHAPES[thing.shape], SHAPES, thing)
+
+
+def _count(things: Sequence[Thing], goal: Goal, dice: Dice) -> Question | None:
+    """How many things have a colour, shape or texture: none to four."""
+    form = int(goal.form * 3)
+    values = [(t.colour, t.shape, t.texture)[form] for t in things]
+    num = (len(COLOURS), len(SHAPES), len(TEXTURES))[form]
+    fitting = [v for v in range(num) if values.count(v) == goal.number]
+    if not fitting:
+        return None
+    value = fitting[dice.pick(len(fitting))]
+    noun = (_hued, _noun, _textured)[form](value)
+    about = [t for t, v in zip(things, values, strict=True) if v == value]
+    words = ("How many {} are there?", "How many {} are in the picture?", "How many {} do you see?")
+    near = [str(k) for k in (goal.number - 1, goal.number + 1) if k >= 0]
+    return _open(goal, _pick(words, goal).format(_many(noun)), str(goal.number), near, *about)
+
+
+def _many(noun: str) -> str:
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
+
+def _apart(one: Thing, other: Thing, direction: int) -> float:
+    """How far the first thing lies in a direction, as seen from the second."""
+    away = one.x - other.x if direction < 2 else one.y - other.y
+    return -away if direction % 2 == 0 else away
+
+
+def _relation(things: Sequence[Thing], goal: Goal, dice: Dice) -> Question | None:
+    """Is this left of that, or what is left of that."""
+    alone = _alone(things, lambda t: (t.shape, t.colour))
+    if len(alone) < 2:
+        return None
+    direction = int(goal.phrase * 4)
+    words = DIRECTIONS[direction]
+    anchor, *rest = dice.shuffled(alone)
+    if goal.form < 0.5:
+        truly = direction if goal.yes else direction ^ 1
+        there = [t for t in rest if _apart(t, anchor, truly) > CLEAR]
+        if not there:
+            return None
+        text = f"Is the {_full(there[0])} {words} the {_full(anchor)}?"
+        return _decided(goal, text, there[0], anchor)
+    there = [t for t in things if t is not anchor and _apart(t, anchor, direction) > -CLEAR]
+    if len(there) != 1 or _apart(there[0], anchor, direction) < CLEAR:
+        return None
+    found = there[0]
+    if goal.form < 0.75:
+        text = f"What shape is {words} the {_full(anchor)}?"
+        return _open(goal, text, SHAPES[found.shape], SHAPES, found, anchor)
+    text = f"What colour is the object {words} the {_full(anchor)}?"
+    return _open(goal, text, HUES[found.colour], HUES, found, anchor)
+
+
+def _comparison(things: Sequence[Thing], goal: Goal, dice: Dice) -> Question | None:
+    """More of this or that; two things of the same colour, of the same shape, the larger one."""
+    form = int(goal.form * 8)  # 0-2 more, 3 same shape, 4-5 same colour, 6-7 larger
+    if form < 3:
+        return _more(things, goal, dice, by_colour=dice.chance(0.5))
+    by_colour = form == 3
+    alone = dice.shuffled(_alone(things, lambda t: t.colour if by_colour else t.shape))
+    for one, other in zip(alone, alone[1:], strict=False):
+        nouns = (
+            (_hued(one.colour), f"{HUES[other.colour]} one")
+            if by_colour
+            else (_noun(one.shape), _noun(other.shape))
+        )
+        if form < 6:
+            same = one.shape == other.shape if by_colour else one.colour == other.colour
+            words = "shape" if by_colour else "colour"
+            text = "Is the {} the same " + words + " as the {}?"
+        else:
+            if one.large == other.large:
+                continue
+            same, text = one.large, "Is the {} larger than the {}?"
+        if same == goal.yes:
+            return _decided(goal, text.format(*nouns), one, other)
+    return None
+
+
+def _more(things: Sequence[Thing], goal: Goal, dice: Dice, *, by_colour: bool) -> Question | None:
+    """Two values that are there, one more often than the other."""
+    values = [t.colour if by_colour else t.shape for t in things]
+    for one, other in zip(dice.shuffled(values), values, strict=True):
+        if (values.count(one) - values.count(other)) * (1 if goal.yes else -1) > 0:
+            nouns = [_many(_hued(v) if by_colour else _noun(v)) for v in (one, other)]
+            return _decided(goal, "Are there more {} than {}?".format(*nouns))
+    return None
+
+
+_ASKERS: Final[Mapping[str, Callable[[Sequence[Thing], Goal, Dice], Question | None]]] = {
+    "existence": _existence,
+    "colour": _colour,
+    "shape": _shape,
+    "count": _count,
+    "relation": _relation,
+    "comparison": _comparison,
+}

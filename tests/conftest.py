@@ -1,0 +1,30 @@
+"""What all tests share: one thread, quick properties, the folder of published examples."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported anywhere
+
+# a loaded machine is slow, not wrong; the same cases every time
+settings.register_profile("clipvil", max_examples=60, deadline=None, derandomize=True)
+settings.load_profile("clipvil")
+
+CHECKOUT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Parts of the published data sets and what the official scorers say of them."""
+    folder = CHECKOUT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no published examples in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def expected(shared: Path) -> Path:
+    """What the official scorers say."""
+    return shared / "expected"

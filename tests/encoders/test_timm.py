@@ -1,0 +1,186 @@
+"""timm's models: positions at any rectangle, layers, weights from files and caches, refusals."""
+
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import timm
+import torch
+from huggingface_hub import constants
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from clipvil import encoders
+from clipvil.core import UsageError
+from clipvil.encoders import _weights
+from clipvil.encoders.base import Encoder
+
+VIT = "timm:test_vit.r160_in1k,weights=random"
+RESNET = "timm:test_resnet.r160_in1k,weights=random"
+
+
+def pixels(height: int, width: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8, generator=generator)
+
+
+def normalised(encoder: Encoder, picture: Tensor) -> Tensor:
+    return (picture.float() - encoder.mean) / encoder.std
+
+
+@pytest.fixture(scope="module")
+def vit() -> Encoder:
+    return encoders.load(VIT)
+
+
+@pytest.fixture
+def lonely(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty hub cache, and no hub."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(_weights, "reachable", lambda endpoint: False)
+    return tmp_path / "hub"
+
+
+def test_at_the_native_size_a_vit_is_timms_own(vit: Encoder) -> None:
+    plain = timm.create_model("test_vit.r160_in1k")
+    plain.load_state_dict(vit.network.network.state_dict(), strict=False)
+    picture = pixels(160, 160)
+    with torch.inference_mode():
+        theirs = plain.eval().forward_features(normalised(vit, picture))  # [B, 1 + N, D]
+        ours = vit(picture)
+    assert torch.equal(ours.grid.flatten(1, 2), theirs[:, 1:])
+    assert torch.equal(ours.pooled, plain.forward_head(theirs, pre_logits=True))
+
+
+@pytest.mark.parametrize("shape", [(10, 10), (9, 12), (12, 9), (2, 3)])
+def test_positions_are_resampled_to_the_true_rectangle(
+    vit: Encoder, shape: tuple[int, int]
+) -> None:
+    network = vit.network.network
+    own = network.pos_embed[:, 1:].reshape(1, 10, 10, -1).permute(0, 3, 1, 2)
+    wanted = F.interpolate(own, shape, mode="bicubic", antialias=True).permute(0, 2, 3, 1)
+    empty = torch.zeros(1, *shape, own.shape[1])
+    found = network._pos_embed(empty)[:, 1:].reshape(1, *shape, -1)
+    assert float(wanted.detach().abs().max()) > 0.01, "all zeros is how the published rows came"
+    torch.testing.assert_close(found, own.permute(0, 2, 3, 1) if shape == (10, 10) else wanted)
+
+
+def test_the_grid_is_row_by_row(vit: Encoder) -> None:
+    """A change in one corner of the picture moves the cell of that corner most."""
+    before = pixels(96, 160)[:1]
+    after = before.clone()
+    after[:, :, :16, -16:] = 0  # top right
+    with torch.inference_mode():
+        moved = (vit(after).grid - vit(before).grid).norm(dim=-1)[0]  # [R, C]
+    assert moved.shape == (6, 10) and int(moved.argmax()) == 9
+
+
+@pytest.mark.parametrize(
+    ("options", "size", "stride", "width"),
+    [
+        ("", (160, 160), 32, 96),
+        (",layer=-2", (160, 160), 16, 192),
+        (",layer=0", (160, 160), 2, 32),
+        (",size=96x128,fit=squash", (96, 128), 32, 96),
+        (",size=64", (64, 64), 32, 96),
+    ],
+)
+def test_options_choose_layer_and_size(
+    options: str, size: tuple[int, int], stride: int, width: int
+) -> None:
+    encoder = encoders.load(RESNET + options)
+    preprocessing = encoder.card.preprocessing
+    assert (preprocessing.size, preprocessing.stride, encoder.card.width) == (size, stride, width)
+    shown = encoder.preprocessing(Image.new("RGB", (320, 240)))
+    with torch.inference_mode():
+        grid = encoder(torch.from_numpy(shown.values)[None]).grid
+    rows, columns = (side // stride for side in shown.values.shape[1:])
+    assert grid.shape == (1, rows, columns, width)
+    assert encoder.card.name == RESNET.replace(",weights=random", "") + ",".join(
+        ["", *sorted((options + ",weights=random").strip(",").split(","))]
+    )
+
+
+def test_a_network_of_one_size_squashes() -> None:
+    encoder = encoders.load("timm:test_maxvit,weights=random")
+    assert encoder.card.preprocessing.fit == "squash"
+    with pytest.raises(UsageError, match="fit=squash"):
+        encoders.load("timm:test_maxvit,weights=random,fit=keep")
+
+
+def test_a_clip_models_pooled_vector_is_its_projection() -> None:
+    encoder = encoders.load("timm:vit_xsmall_patch16_clip_224,weights=random,size=64")
+    assert (encoder.card.width, encoder.card.pooled_width) == (256, 512)
+    with torch.inference_mode():
+        assert encoder(pixels(64, 96)).pooled.shape == (2, 512)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("timm:resnett50", "resnet50"),
+        ("timm:resnet50.a1", "resnet50.a1_in1k"),
+        ("timm:vit_base_patch32_clip_224.openai", "vit_base_patch32_clip_quickgelu_224.openai"),
+        ("timm:vit_large_patch14_clip_336.openai", "vit_large_patch14_clip_quickgelu_336.openai"),
+        (RESNET + ",size=0", "384x640"),
+        (RESNET + ",layer=5", "no layer 5"),
+        (RESNET + ",layer=last", "whole number"),
+        (RESNET + ",fit=pad", "keep"),
+        (RESNET + ",sizes=3", "size"),
+        ("timm:test_resnet.r160_in1k,seed=1", "weights=random"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(spec: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        encoders.load(spec)
+
+
+def test_weights_of_a_file_are_the_weights(tmp_path: Path) -> None:
+    source = timm.create_model("test_resnet.r160_in1k", num_classes=7)  # the classifier is not used
+    safetensors.torch.save_file(source.state_dict(), tmp_path / "a.safetensors")
+    torch.save({"state_dict": source.state_dict()}, tmp_path / "a.pth")
+    first, second = (
+        encoders.load(f"timm:test_resnet.r160_in1k,weights={tmp_path}/a.{kind}")
+        for kind in ("safetensors", "pth")
+    )
+    assert first.card == second.card, "where the file lies decides nothing"
+    assert first.card.weights != encoders.load(RESNET).card.weights
+    tensors = first.network.network.state_dict()
+    assert all(torch.equal(tensors[n], t) for n, t in source.state_dict().items() if n in tensors)
+
+
+def test_weights_of_another_architecture_are_counted(tmp_path: Path) -> None:
+    file = tmp_path / "a.safetensors"
+    safetensors.torch.save_file(timm.create_model("test_efficientnet").state_dict(), file)
+    with pytest.raises(ValueError, match=r"of 90 tensors \d+ missing .*, \d+ unexpected"):
+        encoders.load(f"timm:test_resnet.r160_in1k,weights={file}")
+
+
+def test_weights_run_no_code(tmp_path: Path) -> None:
+    torch.save({"a": Path("x")}, tmp_path / "a.pth")
+    (tmp_path / "b.safetensors").write_bytes(b"nothing")
+    for name in ("a.pth", "b.safetensors"):
+        with pytest.raises(ValueError, match="cannot be read as weights"):
+            encoders.load(f"timm:test_resnet.r160_in1k,weights={tmp_path}/{name}")
+
+
+def test_without_hub_one_sentence_says_what_to_bring(lonely: Path) -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        encoders.load("timm:test_vit.r160_in1k")
+    assert all(
+        word in str(error.value)
+        for word in ("timm/test_vit.r160_in1k", "model.safetensors", "weights=FILE", "HF_HOME")
+    )
+
+
+def test_a_hub_cache_brought_along_serves(lonely: Path) -> None:
+    repository = lonely / "models--timm--test_vit.r160_in1k"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc")
+    (repository / "snapshots" / "abc").mkdir(parents=True)
+    source = timm.create_model("test_vit.r160_in1k")
+    place = repository / "snapshots" / "abc" / "model.safetensors"
+    safetensors.torch.save_file(source.state_dict(), place)
+    encoder = encoders.load("timm:test_vit.r160_in1k")
+    assert torch.equal(encoder.network.network.pos_embed, source.pos_embed)

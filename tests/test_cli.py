@@ -1,0 +1,44 @@
+"""The command: help, bad usage, exit statuses."""
+
+import pytest
+
+from clipvil import __version__, cli, verbs
+
+
+def status(*given: str) -> int:
+    with pytest.raises(SystemExit) as raised:
+        cli.main(given)
+    code = raised.value.code
+    return code if isinstance(code, int) else 0 if code is None else 1
+
+
+@pytest.mark.parametrize("given", [[], ["--help"], ["-h"], ["help"]])
+def test_the_overview_names_every_verb(
+    given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(*given) == 0
+    said = capsys.readouterr().out
+    assert all(f"  {name} " in said for name in verbs.names())
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("--version") == 0
+    assert capsys.readouterr().out == f"clipvil {__version__}\n"
+
+
+@pytest.mark.parametrize("verb", verbs.names())
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(verb, "--help") == 0
+    assert f"usage: clipvil {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", verbs.names())
+def test_a_bad_option_is_bad_usage(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(verb, "--nonsense-option", "3") == 2
+    said = capsys.readouterr()
+    assert said.err and not said.out
+
+
+def test_a_bad_verb_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("scor") == 2
+    assert "unknown verb 'scor'; nearest: score" in capsys.readouterr().err

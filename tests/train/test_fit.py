@@ -1,0 +1,135 @@
+"""The loop: learns, goes on bit for bit, stops at the first non-finite loss, adds up processes."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from clipvil.data import LabelBatch
+from clipvil.models import mcan
+from clipvil.train import keep
+from clipvil.train.fit import fit, order, rate
+from clipvil.train.recipe import Stage
+from tests.models.test_mcan import small, some
+
+ROOT = Path(__file__).parent.parent.parent
+STAGE = Stage(epochs=6, batch=4, learning_rate=3e-3, validations=3, clip=1.0)
+
+
+class Stop(Exception):
+    """A run that ends in the middle."""
+
+
+def pick(indices: NDArray[np.int64]) -> LabelBatch:
+    whole, rows = some(16), torch.from_numpy(indices)
+    return LabelBatch(
+        tuple(whole.ids[i] for i in indices),
+        whole.image[rows],
+        whole.seen[rows],
+        whole.words[rows],
+        whole.credit[rows],
+    )
+
+
+def right(model: nn.Module) -> float:
+    batch = some(16)
+    with torch.inference_mode():
+        found = model(batch.image, batch.seen, batch.words).argmax(1)
+    return float((found == batch.credit.argmax(1)).float().mean())
+
+
+def run(where: Path, *, until: int | None = None, stage: Stage = STAGE) -> mcan.Model:
+    torch.manual_seed(0)
+    config = mcan.Config(width=16, heads=2, layers=1, flat=24, word_width=12, dropout=0.1)
+    model = mcan.Model(config, image_width=6, num_words=11, num_answers=5)
+
+    def watch(step: int, steps: int) -> None:
+        if step == until:
+            raise Stop
+
+    fit(model, stage, examples=16, batch=pick, validate=right, run=where, seed=3, watch=watch)
+    return model
+
+
+def test_an_interrupted_run_ends_bit_for_bit_like_one_that_was_not(tmp_path: Path) -> None:
+    run(tmp_path / "whole")
+    for stop in (1, 9, 17):  # before, at and after checkpoints
+        with pytest.raises(Stop):
+            run(tmp_path / "halves", until=stop)
+    run(tmp_path / "halves")
+    for name in ("best.safetensors", "metrics.jsonl"):
+        whole, halves = (tmp_path / w / name for w in ("whole", "halves"))
+        assert whole.read_bytes() == halves.read_bytes(), name
+
+
+def test_the_log_tells_every_step_once(tmp_path: Path) -> None:
+    run(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [10, 20, 24]
+    assert [line["step"] for line in lines if "select" in line] == [8, 16, 24]
+
+
+def test_it_ends_with_the_best_weights(tmp_path: Path) -> None:
+    model = run(tmp_path)
+    best, facts = keep.load(tmp_path / "best.safetensors")
+    assert all(torch.equal(best[f"model.{n}"], t) for n, t in model.state_dict().items())
+    scores = [
+        json.loads(line).get("select", -1)
+        for line in (tmp_path / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert right(model.eval()) == pytest.approx(max(scores))
+    assert facts["step"] in (8, 16, 24)
+
+
+def test_a_loss_that_is_not_finite_names_step_and_ids(tmp_path: Path) -> None:
+    def poisoned(indices: NDArray[np.int64]) -> LabelBatch:
+        batch = pick(indices)
+        return replace(batch, image=batch.image * float("nan")) if 5 in indices else batch
+
+    with pytest.raises(FloatingPointError, match=r"step \d+; in the batch: .*\b5\b"):
+        fit(
+            small(), STAGE, examples=16, batch=poisoned, validate=right, run=tmp_path, seed=0
+        )  # fmt: skip
+
+
+def test_every_epoch_sees_every_example_once() -> None:
+    seen = np.concatenate([order(step, 10, 3, seed=1) for step in range(10)])
+    for epoch in range(3):
+        assert sorted(seen[10 * epoch : 10 * epoch + 10]) == list(range(10))
+    assert len(order(0, 4, 11, seed=1)) == 11, "a batch may be larger than the data"
+
+
+def test_the_rate_rises_and_falls() -> None:
+    rates = [rate(step, 100, STAGE) for step in range(100)]
+    assert max(rates) == pytest.approx(STAGE.learning_rate)
+    assert rates[0] < rates[5] < rates[9] >= rates[10] > rates[50] > rates[99] > 0
+
+
+def test_bfloat16_trains_too(tmp_path: Path) -> None:
+    run(tmp_path, stage=replace(STAGE, precision="bf16", epochs=1))
+
+
+def test_two_processes_have_the_loss_and_gradients_of_one(tmp_path: Path) -> None:
+    script = str(ROOT / "tests/train/two_processes.py")
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    for name, launcher in (("one", []), ("two", torchrun)):
+        subprocess.run(
+            [sys.executable, *launcher, script, str(tmp_path / name)],
+            check=True,
+            env=environment,
+            capture_output=True,
+        )
+    (one, _), (two, facts) = keep.load(tmp_path / "one"), keep.load(tmp_path / "two")
+    assert facts["processes"] == 2
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-5, msg=name)
