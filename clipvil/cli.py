@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from clipvil import __version__, verbs
-from clipvil.core import UsageError
+from clipvil.errors import UsageError
 
 
 def overview() -> str:

@@ -18,12 +18,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from clipvil.columns import Rows as Rows
-from clipvil.columns import Strings as Strings
-
-
-class UsageError(ValueError):
-    """What was asked for cannot be meant: a name nobody knows, an option out of range."""
+from clipvil.errors import UsageError as UsageError
 
 
 # ---------------------------------------------------------------------------- what is asked

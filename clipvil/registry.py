@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from clipvil.core import UsageError
+from clipvil.errors import UsageError
 
 
 def names(package: str) -> tuple[str, ...]:

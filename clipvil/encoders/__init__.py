@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clipvil import registry
-from clipvil.core import UsageError
+from clipvil.errors import UsageError
 
 if TYPE_CHECKING:
     from clipvil.encoders.base import Encoder

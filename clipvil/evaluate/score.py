@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from clipvil.core import Answer, Example, Measured, Metric, Rows, Task
+from clipvil.columns import Rows
+from clipvil.core import Answer, Example, Measured, Metric, Task
 from clipvil.evaluate import breakdown
 from clipvil.evaluate.statistics import compare_answers
 

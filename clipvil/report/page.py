@@ -108,7 +108,7 @@ def section(comparison: Comparison, abouts: Sequence[About]) -> dict[str, Any]:
         ),
         "shifts": printed(tables.shifts(comparison), "Under shift", SHIFTS),
         "sizes": {size.shots: size for size in comparison.sizes},
-        "runs": runs(comparison.trained),
+        "runs": runs(comparison),
         "shown": shown(comparison, abouts),
     }
 
@@ -121,13 +121,16 @@ def printed(table: tables.Table, title: str, note: str) -> dict[str, Any] | None
     )
 
 
-def runs(cells: Sequence[Cell]) -> list[tuple[str, list[list[Cell]]]]:
+def runs(comparison: Comparison) -> list[tuple[str, list[list[Cell]]]]:
     """Trained models by encoder and size, their seeds in order."""
-    ordered = sorted(
-        cells, key=lambda c: (c.control is not None, c.encoder, c.examples, c.seed.key)
-    )
-    return [(who, [list(seeds) for _, seeds in groupby(members, key=lambda c: c.shots)])
-            for who, members in groupby(ordered, key=lambda c: c.encoder)]  # fmt: skip
+    found = []
+    for who in comparison.all:
+        cells = [cell for cell in comparison.trained if cell.encoder == who]
+        cells.sort(key=lambda c: (c.shots, c.seed.key))
+        sizes = {shots: list(seeds) for shots, seeds in groupby(cells, key=lambda c: c.shots)}
+        there = [sizes[size.shots] for size in comparison.sizes if size.shots in sizes]
+        found.append((who, there))
+    return [(who, there) for who, there in found if there]
 
 
 def shown(comparison: Comparison, abouts: Sequence[About]) -> list[Shown]:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipvil.core import UsageError
+from clipvil.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from clipvil.core import UsageError
+from clipvil.errors import UsageError
 
 if TYPE_CHECKING:
     from clipvil.core import OfficialFile, Task

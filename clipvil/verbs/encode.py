@@ -36,7 +36,7 @@ class Verb:
         from dataclasses import asdict
 
         from clipvil import encoders, progress
-        from clipvil.core import UsageError
+        from clipvil.errors import UsageError
 
         for number in (self.batch_size, self.shard_pictures, self.limit):
             if number is not None and number < 1:

@@ -24,7 +24,7 @@ class Verb:
         """Look at every store; 1 if something is wrong with one."""
         import json
 
-        from clipvil.core import UsageError
+        from clipvil.errors import UsageError
 
         if not self.stores:
             raise UsageError(f"features {self.action} needs the folder of a store")

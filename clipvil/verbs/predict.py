@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from clipvil.core import UsageError
+from clipvil.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)

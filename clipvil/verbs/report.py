@@ -24,7 +24,7 @@ class Verb:
 
     def run(self) -> int:
         """Read, merge, write; say what was written."""
-        from clipvil.core import UsageError
+        from clipvil.errors import UsageError
         from clipvil.evaluate import result, summary
         from clipvil.progress import say
         from clipvil.report import page

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from clipvil.core import UsageError
+from clipvil.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
