@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from clipvil.errors import UsageError as UsageError
 
-
 # ---------------------------------------------------------------------------- what is asked
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+import torch
+
 from clipvil import registry
 from clipvil.core import UsageError
 from clipvil.encoders.base import Fit
@@ -55,6 +57,15 @@ def integer(options: Options, name: str, default: int) -> int:
 def seed(options: Options) -> int:
     """What random weights are drawn from."""
     return integer(options, "seed", 0)
+
+
+def precision(options: Options) -> torch.dtype:
+    """`precision=fp32` or `bf16`: what the network holds and computes in."""
+    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    chosen = options.get("precision", "fp32")
+    if chosen not in kinds:
+        raise registry.unknown("precision", chosen, kinds)
+    return kinds[chosen]
 
 
 def recorded(options: Options) -> dict[str, str]:

@@ -10,7 +10,8 @@ untouched at the native size: with zeros in their place a CLIP ViT loses half it
 (arXiv 2107.06383 published 58.0 that way; 128 with them).
 
 Options  size=448 or size=384x640 (height x width), fit=keep|squash|crop, layer=-2, weights=FILE
-         (.safetensors, or torch's format read without running code), weights=random with seed=0
+         (.safetensors, or torch's format read without running code), weights=random with seed=0,
+         precision=bf16 (weights too: 2 to 3 times as fast where the processor knows it)
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from clipvil.core import UsageError
 from clipvil.encoders import _options, _weights
 from clipvil.encoders.base import Card, Encoder, Fit, Preprocessing, hash_weights
 
-OPTIONS = ("size", "fit", "layer", "weights", "seed")
+OPTIONS = ("size", "fit", "layer", "weights", "seed", "precision")
 # how a constructor is told that pictures may have any size; not every one knows every word
 FLEXIBLE: tuple[dict[str, bool], ...] = (
     {"dynamic_img_size": True, "dynamic_img_pad": True},
@@ -123,6 +124,7 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
         parameters=sum(p.numel() for p in network.parameters()),
         options=_options.recorded(options),
     )
+    network.to(_options.precision(options))  # after the hash: it names the weights' source
     return Encoder(card, Intermediate(network, shape, projected=projected)).eval()
 
 

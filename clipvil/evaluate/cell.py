@@ -23,8 +23,7 @@ from clipvil.evaluate.answer import answer_labels, headline
 from clipvil.evaluate.run import (
     Plan,
     answers_name,
-    describe,
-    environment,
+    begin,
     read_statistics,
     read_vocabulary,
     write_statistics,
@@ -76,13 +75,14 @@ def sight(plan: Plan, statistics: Statistics | None, files: list[str]) -> Sight:
 
 def fit_cell(plan: Plan) -> Fitted | None:
     """Train a cell, or say how it ended where that is done; the prior needs no training."""
-    done = plan.folder / "fitted.json"
-    if done.is_file():
-        (plan.folder / "last.safetensors").unlink(missing_ok=True)
-        facts = read_json(done)
-        return Fitted.of(facts) if facts else None
     with locked(plan.folder):
-        return _fit(plan, done)
+        return _fit(plan, plan.folder / "fitted.json")
+
+
+def fitted_in(folder: Path) -> Fitted | None:
+    """How training ended in a run folder; None for the prior."""
+    facts = read_json(folder / "fitted.json")
+    return Fitted.of(facts) if facts else None
 
 
 def _fit(plan: Plan, done: Path) -> Fitted | None:
@@ -90,10 +90,11 @@ def _fit(plan: Plan, done: Path) -> Fitted | None:
     vocabulary = Vocabulary.of(scene.fit.examples, scene.labels)
     if not vocabulary.answers:
         raise ValueError(f"no answer in the {len(scene.fit.examples)} fitting examples")
-    write_json(folder / "recipe.json", describe(plan, scene.task.version, scene.seeds), indent=1)
-    write_json(folder / "environment.json", environment(), indent=1)
+    begin(plan, scene.task.version, scene.seeds, manifest(plan, scene))
+    if done.is_file():
+        (folder / "last.safetensors").unlink(missing_ok=True)
+        return fitted_in(folder)
     write_json(folder / "vocabulary.json", asdict(vocabulary))
-    write_json(folder / "subset.json", manifest(plan, scene))
     if plan.arm.control == "prior":
         write_json(done, None)
         return None

@@ -23,7 +23,6 @@ from clipvil.evaluate.run import Plan, answers_name, environment, read_vocabular
 from clipvil.evaluate.summary import CellScores, Questions
 from clipvil.features.lookup import Gathered
 from clipvil.files import read_json
-from clipvil.train.fit import Fitted
 
 SHOWN = 8  # examples in a report
 THUMBNAIL = 160  # pixels of a shown picture's longer side
@@ -64,8 +63,7 @@ def _scores(
     comparison: Comparison,
     here: str | None,
 ) -> CellScores:
-    facts = read_json(plan.folder / "fitted.json")
-    fitted = Fitted.of(facts) if facts else None
+    fitted = cell.fitted_in(plan.folder)
     timing = read_json(plan.folder / "timing.json")
     made = read_json(plan.folder / "recipe.json")
     assert isinstance(task.answer, Labels)

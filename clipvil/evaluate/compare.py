@@ -7,23 +7,17 @@ is a folder; whatever is finished is not done again, so an interrupted compariso
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from clipvil.core import UsageError
+from clipvil.errors import UsageError
 from clipvil.evaluate.run import Arm, Plan
 from clipvil.evaluate.splits import Source
+from clipvil.evaluate.workers import Workers
 from clipvil.files import read_json, write_json
-from clipvil.progress import track
 from clipvil.train.recipe import Recipe
-
-Result = TypeVar("Result")
 
 PRIOR, TEXT = "answer prior", "text only"  # rows beside the encoders
 
@@ -96,9 +90,9 @@ def folder_name(text: str) -> str:
 def run_cells(comparison: Comparison, seen: Sequence[Arm]) -> list[Plan]:
     """Fit and score every cell; gives the chosen ones, in the order of the plan."""
     groups = [(arm, shots) for shots in comparison.shots for arm in arms(comparison, seen)]
-    with workers(comparison.jobs) as run:
+    with Workers(comparison.jobs) as workers:
         first = [plan for arm, shots in groups for plan in plans(comparison, arm, shots, 0)]
-        run(fit_one, first, "cells fitted with seed 0")
+        workers.run("fit", first, "cells fitted with seed 0")
         chosen = [choose(plans(comparison, arm, shots, 0)) for arm, shots in groups]
         rest = [
             plan
@@ -107,7 +101,7 @@ def run_cells(comparison: Comparison, seen: Sequence[Arm]) -> list[Plan]:
             for plan in plans(comparison, arm, shots, repetition)
             if plan.rate == rate
         ]
-        run(finish_one, rest, "cells fitted and scored")
+        workers.run("finish", rest, "cells fitted and scored")
     return rest
 
 
@@ -118,64 +112,3 @@ def choose(tried: Sequence[Plan]) -> float:
     told = {f"{plan.rate:g}": score for plan, score in zip(tried, scores, strict=True)}
     write_json(tried[0].folder.parent / "rates.json", {"select": told, "rate": tried[best].rate})
     return tried[best].rate
-
-
-# ---------------------------------------------------------------------------- processes
-
-
-def fit_one(plan: Plan) -> None:
-    """Fit one cell in a worker."""
-    from clipvil.evaluate.cell import fit_cell
-
-    fit_cell(plan)
-
-
-def finish_one(plan: Plan) -> None:
-    """Fit one cell, if it is not, and score it in a worker."""
-    from clipvil.evaluate.cell import fit_cell, score_cell
-
-    fit_cell(plan)
-    score_cell(plan)
-
-
-def start_worker(parent: int) -> None:
-    """One thread a process, and an end when the parent ends, however that comes about."""
-    import threading
-    import time
-
-    import torch
-
-    torch.set_num_threads(1)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-class workers:  # noqa: N801  # used as a function
-    """Processes that cells are handed to; a cell's error ends the comparison with that error."""
-
-    def __init__(self, jobs: int) -> None:
-        self._pool = ProcessPoolExecutor(
-            jobs, get_context("spawn"), initializer=start_worker, initargs=(os.getpid(),)
-        )
-
-    def __enter__(self) -> Callable[[Callable[[Plan], Any], Sequence[Plan], str], None]:
-        return self._run
-
-    def __exit__(self, *error: object) -> None:
-        self._pool.shutdown(wait=error[0] is None, cancel_futures=True)
-
-    def _run(self, work: Callable[[Plan], Any], plans: Sequence[Plan], what: str) -> None:
-        waiting = [self._pool.submit(work, plan) for plan in plans]
-        try:
-            for done in track(as_completed(waiting), what, total=len(waiting)):
-                done.result()
-        except BrokenProcessPool:
-            raise ValueError(
-                "a worker was killed, for want of memory perhaps; fewer --jobs need less; "
-                "the same command goes on from here"
-            ) from None

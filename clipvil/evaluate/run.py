@@ -5,8 +5,10 @@ Tensors are safetensors, the rest is JSON; nothing in it is a pickle.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from clipvil.data import Statistics, Vocabulary
 from clipvil.evaluate import splits
 from clipvil.evaluate.protocol import Seeds
 from clipvil.evaluate.result import Control
-from clipvil.files import read_json
+from clipvil.files import read_json, write_json
 from clipvil.train import keep
 from clipvil.train.recipe import Recipe, Stage, plain
 
@@ -59,25 +61,89 @@ def answers_name(task: Task, shift: str | None) -> str:
     return f"answers-{task.splits.report}{f'-{shift}' if shift else ''}.json"
 
 
-def describe(plan: Plan, version: int, seeds: Seeds) -> dict[str, Any]:
-    """A plan as `recipe.json`: enough to run it again."""
+def to_json(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON-ready data; stores are told from its folder, so that both can move."""
     data = plan.source.data
     return {
         "task": plan.source.task,
-        "version": version,
         "data": None if data.root is None else str(data.root.resolve()),
-        "given": [[*key, str(path)] for key, path in sorted(data.given.items())],
+        "given": [[*key, str(path.resolve())] for key, path in sorted(data.given.items())],
+        "limit": plan.source.limit,
         "encoder": plan.arm.encoder,
         "arm": plan.arm.name,
         "control": plan.arm.control,
         "fingerprint": plan.arm.fingerprint,
         "stores": [os.path.relpath(path, plan.folder) for path in plan.arm.stores],
         "shots": plan.shots,
-        "seeds": asdict(seeds),
         "repetition": plan.repetition,
         "rate": plan.rate,
         "recipe": plain(plan.recipe),
     }
+
+
+def from_json(told: Mapping[str, Any], folder: Path) -> Plan:
+    """The plan that `to_json` told, in its folder."""
+    made = told["recipe"]
+    config = models.load(made["model"]).Config(**made["config"])
+    stages = tuple(Stage(**stage | {"betas": tuple(stage["betas"])}) for stage in made["stages"])
+    recipe = Recipe(model=made["model"], config=config, stages=stages, rates=tuple(made["rates"]))
+    root = None if told["data"] is None else Path(told["data"])
+    given = {(role, split): Path(where) for role, split, where in told["given"]}
+    return Plan(
+        source=splits.Source(told["task"], Data(root, given), told["limit"]),
+        recipe=recipe,
+        arm=Arm(
+            name=told["arm"],
+            encoder=told["encoder"],
+            fingerprint=told["fingerprint"],
+            stores=tuple(folder / store for store in told["stores"]),
+            control=told["control"],
+        ),
+        shots=told["shots"],
+        repetition=told["repetition"],
+        rate=told["rate"],
+        folder=folder,
+    )
+
+
+def begin(plan: Plan, version: int, seeds: Seeds, subset: Mapping[str, Any]) -> None:
+    """Write what the run is made from, or see that the folder holds this very run.
+
+    Raises
+        ValueError: the folder holds another run; names what differs
+    """
+    told = to_json(plan) | {"version": version, "seeds": asdict(seeds)}
+    told["stores"] = sorted(told["stores"])
+    written = {"recipe.json": told, "subset.json": dict(subset), "environment.json": environment()}
+    for name, content in written.items():
+        path = plan.folder / name
+        if path.is_file():
+            before = read_json(path)
+            differ = [k for k in content if k != "stores" and before.get(k) != plainly(content[k])]
+            if differ and name != "environment.json":
+                raise ValueError(
+                    f"{plan.folder} holds another run ({', '.join(differ)} differ): "
+                    "take another --out, or remove it"
+                )
+        else:
+            write_json(path, content, indent=None if name == "subset.json" else 1)
+
+
+def plainly(value: Any) -> Any:
+    """A value as JSON gives it back: tuples are lists there."""
+    return json.loads(json.dumps(value))
+
+
+def read_plan(folder: Path) -> Plan:
+    """The plan of a run folder.
+
+    Raises
+        ValueError: no run there
+    """
+    path = folder / "recipe.json"
+    if not path.is_file():
+        raise ValueError(f"{folder} is not a run: it has no recipe.json")
+    return from_json(read_json(path), folder)
 
 
 def environment() -> dict[str, str]:
@@ -93,8 +159,8 @@ def environment() -> dict[str, str]:
 
 def read_vocabulary(folder: Path) -> Vocabulary:
     """The words and answers of a run."""
-    plainly = read_json(folder / "vocabulary.json", dict[str, tuple[str, ...]])
-    return Vocabulary(**plainly)
+    told = read_json(folder / "vocabulary.json", dict[str, tuple[str, ...]])
+    return Vocabulary(**told)
 
 
 def write_statistics(path: Path, statistics: Statistics) -> None:
@@ -107,36 +173,3 @@ def read_statistics(path: Path) -> Statistics:
     """What `write_statistics` wrote."""
     tensors, _ = keep.load(path)
     return Statistics(tensors["mean"].numpy(), tensors["deviation"].numpy())
-
-
-def read_plan(folder: Path) -> Plan:
-    """The plan of a run folder.
-
-    Raises
-        ValueError: no run there
-    """
-    path = folder / "recipe.json"
-    if not path.is_file():
-        raise ValueError(f"{folder} is not a run: it has no recipe.json")
-    told = read_json(path)
-    made = told["recipe"]
-    config = models.load(made["model"]).Config(**made["config"])
-    stages = tuple(Stage(**stage | {"betas": tuple(stage["betas"])}) for stage in made["stages"])
-    recipe = Recipe(model=made["model"], config=config, stages=stages, rates=tuple(made["rates"]))
-    root = None if told["data"] is None else Path(told["data"])
-    given = {(role, split): Path(where) for role, split, where in told["given"]}
-    return Plan(
-        source=splits.Source(told["task"], Data(root, given)),
-        recipe=recipe,
-        arm=Arm(
-            name=told["arm"],
-            encoder=told["encoder"],
-            fingerprint=told["fingerprint"],
-            stores=tuple(folder / store for store in told["stores"]),
-            control=told["control"],
-        ),
-        shots=told["shots"],
-        repetition=told["repetition"],
-        rate=told["rate"],
-        folder=folder,
-    )

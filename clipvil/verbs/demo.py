@@ -29,10 +29,10 @@ class Verb:
 
         train, val = (500, 150) if self.quick else (4_000, 500)
         world, done = self.out / "tabletop", self.out / "tabletop.json"
-        asked = {"seed": SEED, "train": train, "val": val}
+        asked = {"seed": SEED, "train": train, "val": val}  # what a finished world was made from
         if not done.is_file() or read_json(done) != asked:
             progress.say(f"drawing {train + 4 * val:,} pictures of the embedded world")
-            tabletop.write(world, **asked)
+            tabletop.write(world, seed=SEED, train=train, val=val)
             write_json(done, asked)
         comparison = api.plan(
             task="vqa2",

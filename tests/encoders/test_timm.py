@@ -102,6 +102,15 @@ def test_options_choose_layer_and_size(
     )
 
 
+def test_bf16_sees_nearly_the_same_and_is_another_encoder(vit: Encoder) -> None:
+    half = encoders.load(VIT + ",precision=bf16")
+    assert half.card.weights == vit.card.weights
+    assert half.card.fingerprint != vit.card.fingerprint
+    with torch.inference_mode():
+        exact, near = vit(pixels(96, 160)).grid, half(pixels(96, 160)).grid.float()
+    assert float(F.cosine_similarity(exact, near, dim=-1).min()) > 0.999
+
+
 def test_a_network_of_one_size_squashes() -> None:
     encoder = encoders.load("timm:test_maxvit,weights=random")
     assert encoder.card.preprocessing.fit == "squash"
@@ -127,6 +136,7 @@ def test_a_clip_models_pooled_vector_is_its_projection() -> None:
         (RESNET + ",layer=5", "no layer 5"),
         (RESNET + ",layer=last", "whole number"),
         (RESNET + ",fit=pad", "keep"),
+        (RESNET + ",precision=half", "bf16"),
         (RESNET + ",sizes=3", "size"),
         ("timm:test_resnet.r160_in1k,seed=1", "weights=random"),
     ],

@@ -10,6 +10,7 @@ Texts hold colours as `<3>`, to be spelled out for the colours that a picture fi
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Final
 
 from clipvil.worlds.tabletop.describe import article
@@ -17,7 +18,6 @@ from clipvil.worlds.tabletop.scene import (
     COLOURS,
     HELD_OUT,
     LINE,
-    MOST,
     SHAPES,
     TEXTURES,
     Dice,
@@ -32,6 +32,7 @@ PER_PICTURE: Final = len(KINDS) // 2
 HUES: Final = tuple(f"<{k}>" for k in range(len(COLOURS)))
 DIRECTIONS: Final = ("left of", "right of", "above", "below")  # k ^ 1 is the opposite of k
 CLEAR: Final = 0.1  # of the side: what is nearer than that is neither left nor right
+HIGHEST: Final = 3  # count asked for; four alike would leave no room for other questions
 RIGHT: Final = 0.9  # how often a person answers right
 
 
@@ -71,12 +72,8 @@ class Asked:
 
 def asked(seed: int, purpose: int, index: int) -> Asked:
     """Scene `index` with half of the kinds of questions; its neighbour has the other half."""
-    kinds = Dice(seed, purpose, index // 2, 1).shuffled(KINDS)
     dice = Dice(seed, purpose, index, 0)
-    half = kinds[:PER_PICTURE] if index % 2 == 0 else kinds[PER_PICTURE:]
-    goals = [
-        Goal(kind, dice.unit(), dice.unit(), dice.chance(0.5), dice.pick(MOST)) for kind in half
-    ]
+    goals = _goals(seed, purpose, index, dice)
     while True:
         scene = sample(dice, alike=_alike(goals, dice))
         questions = list[Question]()
@@ -87,6 +84,16 @@ def asked(seed: int, purpose: int, index: int) -> Asked:
             questions.append(question)
         else:
             return Asked(scene, tuple(questions), tuple(_people(q, dice) for q in questions))
+
+
+def _goals(seed: int, purpose: int, index: int, dice: Dice) -> list[Goal]:
+    """Among eight scenes, every kind of question meets each number once, yes twice and no twice."""
+    pair, deck = Dice(seed, purpose, index // 2, 1), Dice(seed, purpose, index // 8, 2)
+    kinds = pair.shuffled(KINDS)
+    numbers = {kind: deck.shuffled(range(HIGHEST + 1))[index // 2 % 4] for kind in KINDS}
+    half = kinds[:PER_PICTURE] if index % 2 == 0 else kinds[PER_PICTURE:]
+    return [Goal(kind, dice.unit(), dice.unit(), numbers[kind] % 2 == 0, numbers[kind])
+            for kind in half]  # fmt: skip
 
 
 def spell(text: str, colours: Mapping[int, int] | None = None) -> str:
@@ -112,13 +119,15 @@ def unseen_pairs(asked: Asked, dice: Dice) -> dict[int, int]:
 
 def _alike(goals: Sequence[Goal], dice: Dice) -> tuple[float, float]:
     """How readily colours and shapes repeat, so that what is to be asked finds room."""
-    wanted = [0.15, 0.15]
+    colours = shapes = 0.15
     for goal in goals:
-        repeats = goal.kind == "count" and goal.number > 1 and goal.form < 2 / 3
-        if repeats or (goal.kind == "comparison" and goal.form < 0.75):
-            first = goal.form < (1 / 3 if goal.kind == "count" else 0.375)
-            wanted[0 if first else 1] = 0.8 if repeats else 0.5
-    return (wanted[0], wanted[1]) if dice.chance(0.8) else (0.5, 0.5)
+        if goal.kind == "count" and goal.number > 1 and goal.form < 2 / 3:
+            colours, shapes = (0.6, shapes) if goal.form < 1 / 3 else (colours, 0.6)
+        elif goal.kind == "comparison" and goal.form < 0.75:
+            by_colour = goal.form >= 4 / 8 or (goal.form < 3 / 8 and goal.phrase < 0.5)
+            if goal.form < 3 / 8 or goal.yes:
+                colours, shapes = (0.5, shapes) if by_colour else (colours, 0.5)
+    return (colours, shapes) if dice.chance(0.8) else (0.5, 0.5)
 
 
 def _people(question: Question, dice: Dice) -> tuple[Said, ...]:
@@ -222,7 +231,7 @@ def _shape(things: Sequence[Thing], goal: Goal, dice: Dice) -> Question | None:
 
 
 def _count(things: Sequence[Thing], goal: Goal, dice: Dice) -> Question | None:
-    """How many things have a colour, shape or texture: none to four."""
+    """How many things have a colour, shape or texture: none to three."""
     form = int(goal.form * 3)
     values = [(t.colour, t.shape, t.texture)[form] for t in things]
     num = (len(COLOURS), len(SHAPES), len(TEXTURES))[form]
@@ -250,65 +259,63 @@ def _apart(one: Thing, other: Thing, direction: int) -> float:
 def _relation(things: Sequence[Thing], goal: Goal, dice: Dice) -> Question | None:
     """Is this left of that, or what is left of that."""
     alone = _alone(things, lambda t: (t.shape, t.colour))
-    if len(alone) < 2:
-        return None
-    direction = int(goal.phrase * 4)
-    words = DIRECTIONS[direction]
-    anchor, *rest = dice.shuffled(alone)
-    if goal.form < 0.5:
-        truly = direction if goal.yes else direction ^ 1
-        there = [t for t in rest if _apart(t, anchor, truly) > CLEAR]
-        if not there:
-            return None
-        text = f"Is the {_full(there[0])} {words} the {_full(anchor)}?"
-        return _decided(goal, text, there[0], anchor)
-    there = [t for t in things if t is not anchor and _apart(t, anchor, direction) > -CLEAR]
-    if len(there) != 1 or _apart(there[0], anchor, direction) < CLEAR:
-        return None
-    found = there[0]
-    if goal.form < 0.75:
-        text = f"What shape is {words} the {_full(anchor)}?"
-        return _open(goal, text, SHAPES[found.shape], SHAPES, found, anchor)
-    text = f"What colour is the object {words} the {_full(anchor)}?"
-    return _open(goal, text, HUES[found.colour], HUES, found, anchor)
+    for anchor, direction in dice.shuffled([(t, d) for t in alone for d in range(4)]):
+        near = [t for t in things if t is not anchor and _apart(t, anchor, direction) > -CLEAR]
+        there = [t for t in near if _apart(t, anchor, direction) > CLEAR]
+        if goal.form < 0.5:
+            named = [t for t in there if t in alone]
+            if named:
+                words = DIRECTIONS[direction if goal.yes else direction ^ 1]
+                text = f"Is the {_full(named[0])} {words} the {_full(anchor)}?"
+                return _decided(goal, text, named[0], anchor)
+        elif len(near) == len(there) == 1:
+            words, found = f"{DIRECTIONS[direction]} the {_full(anchor)}?", there[0]
+            if goal.form < 0.75:
+                shape = SHAPES[found.shape]
+                return _open(goal, f"What shape is {words}", shape, SHAPES, found, anchor)
+            hue = HUES[found.colour]
+            return _open(goal, f"What colour is the object {words}", hue, HUES, found, anchor)
+    return None
 
 
 def _comparison(things: Sequence[Thing], goal: Goal, dice: Dice) -> Question | None:
     """More of this or that; two things of the same colour, of the same shape, the larger one."""
     form = int(goal.form * 8)  # 0-2 more, 3 same shape, 4-5 same colour, 6-7 larger
     if form < 3:
-        return _more(things, goal, dice, by_colour=dice.chance(0.5))
+        return _more(things, goal, dice)
     by_colour = form == 3
-    alone = dice.shuffled(_alone(things, lambda t: t.colour if by_colour else t.shape))
-    for one, other in zip(alone, alone[1:], strict=False):
-        nouns = (
-            (_hued(one.colour), f"{HUES[other.colour]} one")
-            if by_colour
-            else (_noun(one.shape), _noun(other.shape))
-        )
+    alone = _alone(things, lambda t: t.colour if by_colour else t.shape)
+    for one, other in dice.shuffled(list(permutations(alone, 2))):
         if form < 6:
             same = one.shape == other.shape if by_colour else one.colour == other.colour
-            words = "shape" if by_colour else "colour"
-            text = "Is the {} the same " + words + " as the {}?"
+        elif one.large != other.large:
+            same = one.large
         else:
-            if one.large == other.large:
-                continue
-            same, text = one.large, "Is the {} larger than the {}?"
+            continue
         if same == goal.yes:
-            return _decided(goal, text.format(*nouns), one, other)
+            if by_colour:
+                text = f"the {_hued(one.colour)} the same shape as the {HUES[other.colour]} one"
+            else:
+                how = "the same colour as" if form < 6 else "larger than"
+                text = f"the {_noun(one.shape)} {how} the {_noun(other.shape)}"
+            return _decided(goal, f"Is {text}?", one, other)
     return None
 
 
-def _more(things: Sequence[Thing], goal: Goal, dice: Dice, *, by_colour: bool) -> Question | None:
+def _more(things: Sequence[Thing], goal: Goal, dice: Dice) -> Question | None:
     """Two values that are there, one more often than the other."""
+    by_colour = goal.phrase < 0.5
     values = [t.colour if by_colour else t.shape for t in things]
-    for one, other in zip(dice.shuffled(values), values, strict=True):
-        if (values.count(one) - values.count(other)) * (1 if goal.yes else -1) > 0:
-            nouns = [_many(_hued(v) if by_colour else _noun(v)) for v in (one, other)]
-            return _decided(goal, "Are there more {} than {}?".format(*nouns))
+    for one, other in dice.shuffled(list(permutations(range(len(things)), 2))):
+        more = values.count(values[one]) - values.count(values[other])
+        if more * (1 if goal.yes else -1) > 0:
+            noun = _hued if by_colour else _noun
+            text = f"{_many(noun(values[one]))} than {_many(noun(values[other]))}"
+            return _decided(goal, f"Are there more {text}?", things[one], things[other])
     return None
 
 
+# the ones that find room least often come first
 _ASKERS: Final[Mapping[str, Callable[[Sequence[Thing], Goal, Dice], Question | None]]] = {
     "existence": _existence,
     "colour": _colour,

@@ -97,8 +97,8 @@ _OUTLINES: Final[dict[str, Outline]] = {
               (-1, 0.3)],
 }  # fmt: skip
 _HOLE: Final = [(0.5 * x, 0.5 * y) for x, y in _ngon(16)]
-_SOFT: Final = [k * 2 // 5 for k in range(256)]  # masks of shadows
-_TINT: Final = [k // 4 for k in range(256)]  # masks of a sketch's filling
+_SHADOW: Final = 102  # of 255: how much of the ground it covers
+_TINT: Final = 63  # the same of a sketch's filling
 
 
 def render(scene: Scene, style: Style = PLAIN, size: int = 64) -> Pixels:
@@ -123,8 +123,7 @@ def render(scene: Scene, style: Style = PLAIN, size: int = 64) -> Pixels:
             _fill(canvas, thing, colour, unit, throws)
     pixels = np.asarray(canvas.reduce(2), dtype=np.float32)
     noise = random.standard_normal((size, size, 1), dtype=np.float32) * random.uniform(2, 7)
-    picture: Pixels = (pixels + noise).clip(0, 255).astype(np.uint8)
-    return picture
+    return _bytes(pixels + noise)
 
 
 def _corners(outline: Outline, thing: Thing, unit: float, wobble: float = 0.0) -> Outline:
@@ -154,7 +153,7 @@ def _fill(canvas: Image.Image, thing: Thing, colour: tuple[int, ...], unit: floa
     left, top = round(thing.x * 64 * unit) - half, round(thing.y * 64 * unit) - half
     if throws:
         away = round(1.5 * unit)
-        canvas.paste((10, 10, 15), (left + away, top + away), mask.point(_SOFT))
+        canvas.paste((10, 10, 15), (left + away, top + away), _faded(mask, _SHADOW))
     canvas.paste(colour, (left, top), mask)
     if thing.texture:
         darker = tuple(round(0.55 * c) for c in colour)
@@ -173,10 +172,17 @@ def _sketch(canvas: Image.Image, thing: Thing, colour: tuple[int, ...], unit: fl
         fill.polygon(corners, fill=covers)
         pen.line([*corners, corners[0]], fill=255, width=round(1.5 * unit))
     place = (round(thing.x * 64 * unit) - half, round(thing.y * 64 * unit) - half)
-    canvas.paste(colour, place, inside.point(_TINT))
+    canvas.paste(colour, place, _faded(inside, _TINT))
     if thing.texture:
         canvas.paste(colour, place, _textured(inside, thing.texture, unit))
     canvas.paste(colour, place, lines)
+
+
+def _faded(mask: Image.Image, level: int) -> Image.Image:
+    """The mask with `level` wherever it covers."""
+    faint = Image.new("L", mask.size)
+    faint.paste(level, mask=mask)
+    return faint
 
 
 def _textured(mask: Image.Image, texture: int, unit: float) -> Image.Image:
@@ -214,8 +220,14 @@ def _ground(random: np.random.Generator, scene: Scene, style: Style, size: int) 
         pattern = np.sin(across * (14 + 10 * c) + down * (14 - 28 * d))
     shade = (light + (4 if style.sketch else 9) * pattern)[..., None]
     shade = shade + (random.random(3, dtype=np.float32) - 0.5) * 20
-    table: Pixels = (colour + shade).clip(0, 255).astype(np.uint8)
-    return table
+    return _bytes(colour + shade)
+
+
+def _bytes(values: NDArray[np.floating]) -> Pixels:
+    """Values from 0 to 255, cut there and rounded down; changes its argument."""
+    np.minimum(values, 255, out=values)
+    np.maximum(values, 0, out=values)
+    return values.astype(np.uint8)
 
 
 def _blotches(random: np.random.Generator, size: int) -> NDArray[np.float32]:

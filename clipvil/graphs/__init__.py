@@ -1,0 +1,1 @@
+"""Navigation graphs: viewpoints of scanned buildings and the ways between them."""

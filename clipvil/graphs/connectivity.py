@@ -1,0 +1,88 @@
+"""Matterport3D's navigation graphs, as published for R2R and RxR.
+
+Files    connectivity/<scan>_connectivity.json, one object a viewpoint
+Source   https://github.com/peteanderson80/Matterport3DSimulator/tree/master/connectivity
+Units    metres; an edge is as long as the straight line between the two cameras
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import final
+
+import msgspec
+import numpy as np
+
+from clipvil.files import read_json
+
+SUFFIX = "_connectivity.json"
+POSITION = (3, 7, 11)  # of x, y and z in a row-major 4 x 4 pose
+
+
+class Viewpoint(msgspec.Struct):
+    """One place a camera stood; `unobstructed[j]` tells whether one can walk to the j-th."""
+
+    image_id: str
+    pose: list[float]
+    included: bool
+    unobstructed: list[bool]
+
+    def __post_init__(self) -> None:
+        if len(self.pose) != 16:
+            raise ValueError(f"a pose has 16 numbers, not {len(self.pose)}")
+
+
+@final
+class Graph:
+    """The walkable graph of one scan, with the shortest way between any two viewpoints.
+
+    Viewpoints that were left out, or that nothing leads to, are not in it.
+    """
+
+    def __init__(self, scan: str, viewpoints: list[Viewpoint]) -> None:
+        from scipy.sparse import csgraph, csr_array
+
+        self.scan = scan
+        position = np.array([[v.pose[k] for k in POSITION] for v in viewpoints])  # [V, 3]
+        included = np.array([v.included for v in viewpoints])
+        edges = np.array([v.unobstructed for v in viewpoints], bool)  # [V, V]
+        edges &= included[:, None] & included[None, :]
+        start, end = np.nonzero(edges)
+        metres = np.linalg.norm(position[start] - position[end], axis=1)
+        ways = csr_array((metres, (start, end)), shape=edges.shape)
+        self._metres = csgraph.dijkstra(ways, directed=False).tolist()
+        linked = np.flatnonzero(edges.any(1))
+        self._places = {viewpoints[k].image_id: int(k) for k in linked}
+
+    @property
+    def viewpoints(self) -> tuple[str, ...]:
+        """The viewpoints that can be walked to."""
+        return tuple(self._places)
+
+    def distance(self, start: str, end: str) -> float:
+        """Length of the shortest way between two viewpoints in metres.
+
+        Raises
+            ValueError: the scan has no such viewpoint
+        """
+        try:
+            metres: float = self._metres[self._places[start]][self._places[end]]
+        except KeyError as error:
+            raise ValueError(f"scan {self.scan} has no viewpoint {error.args[0]}") from None
+        return metres
+
+
+def read_graph(folder: Path, scan: str) -> Graph:
+    """The graph of a scan, from the folder of the connectivity files.
+
+    Raises
+        ValueError: the file is not there, or not what it should be
+    """
+    path = folder / f"{scan}{SUFFIX}"
+    if not path.is_file():
+        raise ValueError(f"no navigation graph {path}")
+    viewpoints: list[Viewpoint] = read_json(path, list[Viewpoint])
+    for viewpoint in viewpoints:
+        if len(viewpoint.unobstructed) != len(viewpoints):
+            raise ValueError(f"{path}: {viewpoint.image_id} does not tell of all viewpoints")
+    return Graph(scan, viewpoints)

@@ -1,0 +1,86 @@
+"""A comparison killed at random instants ends byte for byte like one that was left alone."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from clipvil.worlds import tabletop
+
+TIMED = {"timing.json", "about.json", "report.html"}  # they tell how long things took
+RECIPE = """
+from clipvil.models import mcan
+from clipvil.train.recipe import Recipe, Stage
+
+def recipe():
+    config = mcan.Config(width=16, heads=2, layers=1, flat=16, word_width=16)
+    stage = Stage(least_steps=30, most_steps=30, batch=8, validations=6)
+    return Recipe(model="mcan", config=config, stages=(stage,), rates=(1e-3, 3e-3))
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("killed")
+    tabletop.write(root / "world", seed=11, train=60, val=16, shifts=False)
+    (root / "own.py").write_text(RECIPE)
+    return root
+
+
+def command(world: Path, out: Path) -> list[str]:
+    asked = ["compare", "--task", "vqa2", "--data", str(world / "world"), "--out", str(out)]
+    asked += ["--encoders", "tiny:clip", "tiny:random", "--shots", "50%", "100%", "--seeds", "2"]
+    asked += ["--recipe", f"module:{world / 'own.py'}:recipe", "--jobs", "2"]
+    return [sys.executable, "-m", "clipvil.cli", *asked]
+
+
+def run(arguments: Sequence[str], seconds: float | None) -> bool:
+    """Whether the command ended by itself; after `seconds` it is killed."""
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        said, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        return False
+    assert process.returncode == 0, said.decode()
+    return True
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file but those that tell the time, with seconds taken out of the records."""
+    files = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in TIMED and not path.name.startswith(".")
+    }
+    rows = [json.loads(line) for line in files["results.jsonl"].splitlines()]
+    files["results.jsonl"] = json.dumps([r | {"seconds": None} for r in rows]).encode()
+    files.pop("results.csv")  # the same records with their seconds
+    return files
+
+
+def kill_and_compare(world: Path, kills: int, seed: int) -> None:
+    whole, killed = world / f"whole-{seed}", world / f"killed-{seed}"
+    run(command(world, whole), None)
+    dice, done = random.Random(seed), 0
+    while done < kills and not run(command(world, killed), dice.uniform(2.0, 14.0)):
+        done += 1
+    run(command(world, killed), None)
+    left, right = content(whole), content(killed)
+    assert left.keys() == right.keys()
+    assert [name for name in left if left[name] != right[name]] == []
+
+
+def test_killed_twice_it_ends_the_same(world: Path) -> None:
+    kill_and_compare(world, 2, seed=1)
+
+
+@pytest.mark.slow
+def test_killed_at_many_instants_it_ends_the_same(world: Path) -> None:
+    kill_and_compare(world, 8, seed=2)

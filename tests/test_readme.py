@@ -1,0 +1,57 @@
+"""Every command and every line of Python in the README runs, in the order it is printed."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clipvil.tasks.base import tiny_picture
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COLOURS = ("red", "green", "blue")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def pictures(root: Path) -> None:
+    """Own data as the README describes them."""
+    for split, count in (("train", 40), ("test", 12)):
+        rows = []
+        for k in range(count):
+            image = f"photos/{split}{k}.png"
+            tiny_picture(root / image, COLOURS[k % 3])
+            rows.append({"image": image, "question": "What colour?", "answers": [COLOURS[k % 3]]})
+        (root / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.mark.slow
+def test_the_commands_and_the_python_run(tmp_path: Path) -> None:
+    pictures(tmp_path / "pictures")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for block in blocks("sh"):
+        for line in block.splitlines():
+            done = subprocess.run(
+                line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
+            )
+            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    (python,) = blocks("python")
+    (tmp_path / "three_lines.py").write_text(python)
+    subprocess.run([sys.executable, "three_lines.py"], cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / "comparison-python/report.html").is_file()
+
+
+def test_the_example_row_is_what_the_reader_takes() -> None:
+    (row,) = blocks("json")
+    assert json.loads(row).keys() == {"image", "question", "answers"}
+
+
+def test_what_it_links_to_is_there() -> None:
+    for target in re.findall(r"\]\((?!http|#)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
