@@ -4,6 +4,7 @@ One network, three sets of weights, made by `clipvil.recipes.tiny_encoders` on t
 contrastive on captions (its text tower too), one label a picture, and untrained. Beside the weights
 lies a JSON file with the recipe, the curve and what it cost.
 
+Options  size=64 or size=64x96 (height x width, multiples of 8), weights=FILE, precision=fp32|bf16
 Shapes   B batch, H x W pixels, R x C grid cells, D cell width, P pooled width, T words
 """
 
@@ -12,7 +13,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
 
@@ -22,11 +22,14 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from clipvil import registry
 from clipvil.core import UsageError
+from clipvil.encoders import _options, _weights
 from clipvil.encoders.base import Card, Encoder, Preprocessing, hash_weights
-from clipvil.registry import unknown
 
 NAMES: Final = ("clip", "supervised", "random")
+OPTIONS: Final = ("size", "weights", "precision")
+NATIVE: Final = (64, 64)  # height, width
 WIDTH: Final = 128  # D, and P
 STRIDE: Final = 8
 LONGEST: Final = 40  # words of a caption that the text tower reads
@@ -163,62 +166,54 @@ class TextLayer(nn.Module):
 
 
 def build(name: str, options: Mapping[str, str]) -> Encoder:
-    """An encoder of this family; `size=64` or `size=HEIGHTxWIDTH`, `weights=FILE`.
+    """An encoder of this family.
 
     Raises
-        UsageError: unknown name or option, or a size that is not a multiple of 8
+        UsageError: unknown name or option, or a size that is not a multiple of the stride
+        FileNotFoundError: no such weights file
+        ValueError: weights of another network
     """
     if name not in NAMES:
-        raise unknown("tiny encoder", name, NAMES)
-    for option in options:
-        if option not in ("size", "weights"):
-            raise unknown(f"option of tiny:{name}", option, ("size", "weights"))
+        raise registry.unknown("tiny encoder", name, NAMES)
+    source = f"tiny:{name}"
+    _options.known(source, options, OPTIONS)
+    size = _options.size(options) or NATIVE
+    if any(side % STRIDE for side in size):
+        raise UsageError(f"{source},size={options['size']}: sides are multiples of {STRIDE}")
     network = TinyNetwork(attention=name == "clip")
-    network.load_state_dict(_tensors(_weights(name, options), "image."))
-    preprocessing = Preprocessing(size=_size(options.get("size", "64")), stride=STRIDE)
-    pairs = "".join(f",{key}={value}" for key, value in options.items())
+    _fill(network, Path(options["weights"]) if "weights" in options else shipped(name), "image.")
     card = Card(
-        name=f"tiny:{name}{pairs}",
+        name=_options.named(source, options),
         width=WIDTH,
         pooled_width=WIDTH,
-        layer="blocks.2",
+        layer="the last one",
         weights=hash_weights(network),
-        preprocessing=preprocessing,
+        preprocessing=Preprocessing(size=size, stride=STRIDE),
         parameters=sum(p.numel() for p in network.parameters()),
-        options=dict(options),
+        options=_options.recorded(options),
     )
-    return Encoder(card, network)
+    return Encoder(card, network.to(_options.precision(options))).eval()
 
 
 def text_tower(path: Path | None = None) -> TextTower:
     """The text tower of `tiny:clip`, in evaluation mode; its words lie in the file's header."""
-    path = path or _weights("clip", {})
+    path = path or shipped("clip")
     with safe_open(path, "pt") as file:
         tower = TextTower(Words(json.loads(file.metadata()["words"])))
-    tower.load_state_dict(_tensors(path, "text."))
+    _fill(tower, path, "text.")
     return tower.eval()
 
 
-def _weights(name: str, options: Mapping[str, str]) -> Path:
-    if "weights" in options:
-        return Path(options["weights"])
-    with as_file(files("clipvil.encoders") / "weights" / f"tiny_{name}.safetensors") as path:
-        return path
+def shipped(name: str) -> Path:
+    """The weights that came with the package."""
+    return Path(__file__).parent / "weights" / f"tiny_{name}.safetensors"
 
 
-def _tensors(path: Path, prefix: str) -> dict[str, Tensor]:
-    """The tensors of one tower, widened to fp32."""
-    if not path.is_file():
-        raise UsageError(f"no weights at {path}")
-    with safe_open(path, "pt") as file:
-        found = {k.removeprefix(prefix): file.get_tensor(k) for k in file.keys()  # noqa: SIM118
-                 if k.startswith(prefix)}  # fmt: skip
-    return {k: t.float() if t.is_floating_point() else t for k, t in found.items()}
-
-
-def _size(text: str) -> tuple[int, int]:
-    """`64` or `64x96` (height x width)."""
-    sides = [int(s) if s.isdigit() else 0 for s in text.split("x")]
-    if len(sides) > 2 or any(s < STRIDE or s % STRIDE for s in sides):
-        raise UsageError(f"size={text}: sides must be multiples of {STRIDE}, as in 64 or 64x96")
-    return sides[0], sides[-1]
+def _fill(network: nn.Module, path: Path, prefix: str) -> None:
+    """Load one tower of a weights file, widened to fp32."""
+    tensors = {
+        name.removeprefix(prefix): tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in _weights.read(path).items()
+        if name.startswith(prefix)
+    }
+    _weights.fill(network, tensors, what=f"the {prefix.rstrip('.')} tower in {path.name}")

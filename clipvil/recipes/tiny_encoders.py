@@ -16,67 +16,26 @@ import math
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clipvil.encoders.base import Preprocessing
-from clipvil.encoders.tiny import LONGEST, WIDTH, TextTower, TinyNetwork, Words
+from clipvil.encoders.tiny import WIDTH, TextTower, TinyNetwork, Words
 from clipvil.files import atomic, read_json, write_json
-from clipvil.worlds.tabletop.describe import captions, vocabulary
-from clipvil.worlds.tabletop.draw import OTHER, PLAIN, SKETCH, render
-from clipvil.worlds.tabletop.scene import (
-    CAPTION,
-    COLOURS,
-    ORDER,
-    PRETRAIN,
-    PROBE,
-    SHAPES,
-    Dice,
-    Scene,
-    group,
-    sample,
-)  # fmt: skip
+from clipvil.recipes._tiny_views import Probe, Recipe, Views, moved, normal, rows_of, views
+from clipvil.worlds.tabletop.describe import vocabulary
+from clipvil.worlds.tabletop.scene import CAPTION, SHAPES
 
-GROUP: Final = 8
 CHECKPOINT_SECONDS: Final = 300
-PREPROCESSING: Final = Preprocessing(size=(64, 64), stride=8)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """What a run is; 2,700 steps of 256 pictures are 691k views."""
-
-    objective: str
-    steps: int = 2_700
-    batch: int = 256
-    groups: int = 5_000
-    rate: float = 1.5e-3
-    warmup: int = 100
-    weight_decay: float = 0.05
-    sketched: float = 0.15
-    other_palette: float = 0.15
-    jitter: int = 3  # pixels that a batch is moved by at most
-    probe_every: int = 300
-    probed: int = 2_500
-    seed: int = 20_210
-
-
-@dataclass(frozen=True, slots=True)
-class Views:
-    """What there is to learn from."""
-
-    pixels: UInt8[Tensor, "N 3 H W"]
-    captions: NDArray[np.int16]  # [N, 5, T], 0 pads
-    labels: NDArray[np.int64]  # [N], the shape of the largest object
+LOG_EVERY: Final = 50  # steps; checkpoints are at these
 
 
 class Contrastive(nn.Module):
@@ -119,136 +78,62 @@ class Supervised(nn.Module):
 OBJECTIVES: Final = {"clip": Contrastive, "supervised": Supervised}
 
 
-def picture(scene: Scene, recipe: Recipe) -> NDArray[np.uint8]:
-    """A scene drawn in one of the styles; which one is the scene's own."""
-    unit = np.random.default_rng([scene.salt, PRETRAIN]).random()
-    style = SKETCH if unit < recipe.sketched else PLAIN
-    if recipe.sketched <= unit < recipe.sketched + recipe.other_palette:
-        style = OTHER
-    return render(scene, style, PREPROCESSING.size[0]).transpose(2, 0, 1)
-
-
-def views(recipe: Recipe) -> Views:
-    """Draw and describe all scenes."""
-    words, number = Words(vocabulary()), recipe.groups * GROUP
-    pixels = np.empty((number, 3, *PREPROCESSING.size), np.uint8)
-    told = np.zeros((number, 5, LONGEST), np.int16)
-    labels = np.empty(number, np.int64)
-    scenes = (scene for k in range(recipe.groups) for scene in group(recipe.seed, k, GROUP))
-    for row, scene in enumerate(scenes):
-        pixels[row] = picture(scene, recipe)
-        ids = words(captions(scene, Dice(recipe.seed, CAPTION, row))).numpy()
-        told[row, :, : ids.shape[1]] = ids
-        labels[row] = max(scene.things, key=lambda thing: thing.radius).shape
-    return Views(torch.from_numpy(pixels), told, labels)
-
-
-def normal(pixels: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
-    """Bytes as the network wants them."""
-    mean = 255 * torch.tensor(PREPROCESSING.mean).view(3, 1, 1)
-    std = 255 * torch.tensor(PREPROCESSING.std).view(3, 1, 1)
-    return ((pixels.float() - mean) / std).contiguous(memory_format=torch.channels_last)
-
-
-def rows_of(recipe: Recipe, step: int) -> NDArray[np.int64]:
-    """The pictures of a step: whole groups, each once an epoch."""
-    held = recipe.batch // GROUP
-    epoch, place = divmod(step, recipe.groups // held)
-    order = np.random.default_rng([recipe.seed, ORDER, epoch]).permutation(recipe.groups)
-    chosen = order[place * held : (place + 1) * held]
-    rows: NDArray[np.int64] = (chosen[:, None] * GROUP + np.arange(GROUP)).reshape(-1)
-    return rows
-
-
-def moved(pixels: Tensor, recipe: Recipe, step: int) -> Tensor:
-    """The whole batch moved by the same few pixels, its borders repeated."""
-    most = recipe.jitter
-    down, right = np.random.default_rng([recipe.seed, step]).integers(2 * most + 1, size=2)
-    height, width = pixels.shape[-2:]
-    wide = F.pad(pixels, (most,) * 4, mode="replicate")
-    return wide[..., down : down + height, right : right + width]
-
-
-class Probe:
-    """Ridge regression from single cells to the shape and the colour of what lies there."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        scenes = [sample(Dice(recipe.seed, PROBE, k)) for k in range(recipe.probed)]
-        self.pixels = torch.from_numpy(np.stack([picture(s, recipe) for s in scenes]))
-        cells = PREPROCESSING.size[0] // PREPROCESSING.stride
-        found = {
-            (k, int(t.y * cells), int(t.x * cells)): (t.shape, t.colour)  # the topmost stays
-            for k, scene in enumerate(scenes)
-            for t in scene.things
-        }
-        self.places = torch.tensor(list(found)).T  # picture, row, column
-        self.labels = torch.tensor(list(found.values()))  # [things, 2]
-
-    def __call__(self, network: nn.Module) -> dict[str, float]:
-        """Accuracy on the last fifth of the pictures, fitted on the others."""
-        network.eval()
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            grids = [network(normal(part))[0].float() for part in self.pixels.split(250)]
-        network.train()
-        picture, row, column = self.places
-        cells = torch.cat(grids)[picture, row, column].double()
-        fitting = picture < 0.8 * len(self.pixels)
-        cells = (cells - cells[fitting].mean(0)) / (cells[fitting].std(0) + 1e-6)
-        cells = F.pad(cells, (0, 1), value=1.0)
-        gram = cells[fitting].T @ cells[fitting] + 10 * torch.eye(cells.shape[1])
-        scores = {}
-        for name, kind in (("shape", 0), ("colour", 1)):
-            labels = self.labels[:, kind]
-            target = F.one_hot(labels, (len(SHAPES), len(COLOURS))[kind]).double()
-            weights = torch.linalg.solve(gram, cells[fitting].T @ target[fitting])
-            right = (cells[~fitting] @ weights).argmax(1) == labels[~fitting]
-            scores[name] = round(right.double().mean().item(), 4)
-        return scores
-
-
 def train(recipe: Recipe, out: Path) -> None:
     """Train to the end, from the last checkpoint if there is one; leaves weights and record."""
     started = time.process_time()
     torch.manual_seed(recipe.seed)
     model: Any = OBJECTIVES[recipe.objective]().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in model.parameters() if p.ndim >= 2]},
-            {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay,
-    )  # fmt: skip
+    optimizer = _optimizer(model, recipe)
     log, spent = _resume(model, optimizer, recipe, out)
     data, probe = views(recipe), Probe(recipe)
-    print(
-        f"{len(data.pixels)} pictures after {time.process_time() - started:.0f} CPU s", flush=True
-    )
+    _say({"pictures": len(data.pixels), "cpu_s": round(time.process_time() - started)})
     saved, losses = time.monotonic(), list[float]()
     for step in range(log[-1]["step"] if log else 0, recipe.steps):
-        for part in optimizer.param_groups:
-            part["lr"] = _rate(recipe, step)
-        rows = rows_of(recipe, step)
-        pixels = moved(normal(data.pixels[rows]), recipe, step)
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = model.loss(pixels, data, rows, step)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)
-        optimizer.step()
-        losses.append(loss.item())
+        losses.append(_step(model, optimizer, data, recipe, step))
         done = step + 1
-        if done % 50 == 0 or done == recipe.steps:
+        if done % LOG_EVERY == 0 or done == recipe.steps:
             now = spent + time.process_time() - started
             entry = {"step": done, "loss": round(float(np.mean(losses)), 4), "cpu_s": round(now)}
             if done % recipe.probe_every in (0, recipe.probe_every // 2) or done == recipe.steps:
                 entry |= probe(model.image)
             log.append(entry)
             losses.clear()
-            print(json.dumps(entry), flush=True)
+            _say(entry)
             if time.monotonic() - saved > CHECKPOINT_SECONDS or done == recipe.steps:
                 _keep(model, optimizer, log, out)
                 saved = time.monotonic()
     export(model, {"recipe": asdict(recipe), "curve": log}, out, recipe.objective)
+
+
+def _say(entry: dict[str, Any]) -> None:
+    print(json.dumps(entry), flush=True)
+
+
+def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW; biases, scales and the temperature do not decay."""
+    decayed = [p for p in model.parameters() if p.ndim >= 2]
+    kept = [p for p in model.parameters() if p.ndim < 2]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": kept, "weight_decay": 0.0}]
+    return torch.optim.AdamW(
+        groups, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
+    )
+
+
+def _step(
+    model: Any, optimizer: torch.optim.Optimizer, data: Views, recipe: Recipe, step: int
+) -> float:
+    """Learn from one batch; its loss."""
+    for part in optimizer.param_groups:
+        part["lr"] = _rate(recipe, step)
+    rows = rows_of(recipe, step)
+    pixels = moved(normal(data.pixels[rows]), recipe, step)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model.loss(pixels, data, rows, step)
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)
+    optimizer.step()
+    return float(loss.item())
 
 
 def _rate(recipe: Recipe, step: int) -> float:
@@ -276,8 +161,6 @@ def _resume(
     write_json(resolved, asdict(recipe), indent=1)
     if not path.exists():
         return [], 0.0
-    from safetensors import safe_open
-
     with safe_open(path, "pt") as file:
         log: list[dict[str, Any]] = json.loads(file.metadata()["log"])
     tensors = load_file(path)
@@ -302,10 +185,10 @@ def calibrate(recipe: Recipe, out: Path) -> None:
             module.momentum = None  # a plain average over all batches
     probe = Probe(recipe)
     with torch.no_grad():
-        for part in probe.pixels.split(recipe.batch):
+        for part in torch.split(probe.pixels, recipe.batch):
             holder.image(normal(part))
     entry = {"step": 0, **probe(holder.image)}
-    print(json.dumps(entry))
+    _say(entry)
     export(holder, {"recipe": asdict(recipe), "curve": [entry]}, out, "random")
 
 
@@ -335,8 +218,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("objective", choices=(*OBJECTIVES, "random"))
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=Recipe(objective="").steps)
-    parser.add_argument("--groups", type=int, default=Recipe(objective="").groups)
+    usual = Recipe(objective="")
+    parser.add_argument("--steps", type=int, default=usual.steps)
+    parser.add_argument("--groups", type=int, default=usual.groups)
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     recipe = Recipe(objective=given.objective, steps=given.steps, groups=given.groups)

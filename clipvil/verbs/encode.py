@@ -69,9 +69,10 @@ class Verb:
             print(json.dumps(row, indent=1))
         for identity, reason in done.failures.items():
             progress.say(f"left out {identity}: {reason}")
+        now = f"{done.encoded:,} of them now, {rate:.1f}/s in {progress.duration(done.seconds)}"
         progress.say(
             f"wrote {done.path}: {done.pictures:,} pictures in {progress.size(done.bytes)}, "
-            f"{done.encoded:,} of them now, {rate:.1f}/s in {progress.duration(done.seconds)}"
+            + (now if done.encoded else "all there already")
             + (f"; {len(done.failures)} could not be read" if done.failures else "")
         )
         return 1 if done.failures else 0

@@ -16,6 +16,7 @@ from clipvil.worlds import tabletop
 from clipvil.worlds.tabletop import ask
 from clipvil.worlds.tabletop.describe import captions, vocabulary
 from clipvil.worlds.tabletop.draw import OTHER, PLAIN, SKETCH, render
+from clipvil.worlds.tabletop.kinds import Question
 from clipvil.worlds.tabletop.scene import (
     CAPTION,
     COLOURS,
@@ -55,7 +56,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def many() -> list[ask.Asked]:
-    return [ask.asked(0, TRAIN, k) for k in range(1200)]
+    return [ask.asked(0, TRAIN, k) for k in range(1200)]  # 600 questions a kind
 
 
 def shown(scene: Scene) -> set[tuple[int, int]]:
@@ -152,7 +153,7 @@ def test_what_cannot_be_written_is_refused(wrong: dict[str, int], tmp_path: Path
 # ---------------------------------------------------------------------------- questions
 
 
-def guessed(scenes: Sequence[ask.Asked], key: Callable[[ask.Question], object]) -> dict[str, float]:
+def guessed(scenes: Sequence[ask.Asked], key: Callable[[Question], object]) -> dict[str, float]:
     """Accuracy a kind, on the second half, of the commonest answer of the first by `key`."""
     questions = [q for scene in scenes for q in scene.questions]
     half = len(questions) // 2
@@ -195,7 +196,7 @@ def test_kinds_are_equally_many_and_answers_balanced(many: list[ask.Asked]) -> N
     ids=["kind", "words", "wording"],
 )
 def test_the_question_says_next_to_nothing_of_the_answer(
-    many: list[ask.Asked], key: Callable[[ask.Question], object], slack: float
+    many: list[ask.Asked], key: Callable[[Question], object], slack: float
 ) -> None:
     for kind, accuracy in guessed(many, key).items():
         assert accuracy < BLIND[kind] + slack, kind

@@ -156,9 +156,7 @@ def _place(dice: Dice, things: Sequence[Thing], shape: int, colour: int) -> Thin
 
 def recolour(scene: Scene, colours: Mapping[int, int]) -> Scene:
     """The same scene with every colour replaced by its image under `colours`."""
-    return replace(
-        scene, things=tuple(replace(t, colour=colours[t.colour]) for t in scene.things)
-    )
+    return replace(scene, things=tuple(replace(t, colour=colours[t.colour]) for t in scene.things))
 
 
 def group(seed: int, index: int, size: int = 8) -> list[Scene]:

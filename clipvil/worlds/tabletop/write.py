@@ -13,9 +13,10 @@ from PIL import Image
 
 from clipvil.core import UsageError
 from clipvil.files import SHIFTS, write_json
-from clipvil.worlds.tabletop.ask import Asked, Question, asked, spell, unseen_pairs
+from clipvil.worlds.tabletop.ask import Asked, asked, spell, unseen_pairs
 from clipvil.worlds.tabletop.describe import captions
 from clipvil.worlds.tabletop.draw import OTHER, PLAIN, SKETCH, Style, render
+from clipvil.worlds.tabletop.kinds import Question
 from clipvil.worlds.tabletop.scene import CAPTION, COLOURS, TRAIN, VAL, Dice, Scene, recolour
 
 NUM_CAPTIONS: Final = 5
