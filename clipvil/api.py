@@ -103,12 +103,15 @@ def run(comparison: Comparison, command: str = "clipvil.compare(...)") -> list[R
     from clipvil.evaluate.run import Arm
     from clipvil.evaluate.splits import all_pictures
     from clipvil.evaluate.summary import summarise
+    from clipvil.evaluate.workers import Workers, encode_job
     from clipvil.features.lookup import gather
     from clipvil.files import locked
     from clipvil.report import page
 
-    with locked(comparison.out):
+    with locked(comparison.out), Workers(comparison.jobs) as workers:
         pictures = all_pictures(comparison.source)
+        wanted = [encode_job(e, comparison.source, comparison.store) for e in comparison.encoders]
+        workers.run(wanted, "encoders at work")
         gathered, seen = {}, []
         for name in comparison.encoders:
             encoder = encoder_families.load(name)
@@ -119,7 +122,7 @@ def run(comparison: Comparison, command: str = "clipvil.compare(...)") -> list[R
                 Arm(name=name, encoder=name, fingerprint=encoder.card.fingerprint,
                     stores=found.stores)
             )  # fmt: skip
-        done = run_cells(comparison, seen)
+        done = run_cells(workers, comparison, seen)
         scores = collect(comparison, done)
         records = summarise(scores, comparison.source.load(), baseline=comparison.baseline)
         write_records(comparison.out / RESULTS, records)

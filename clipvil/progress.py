@@ -9,6 +9,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+plain = False  # set where another process shows the bar
 EVERY = 10.0  # seconds between plain lines
 
 
@@ -19,7 +20,7 @@ def say(message: str) -> None:
 
 def track(items: Iterable[T], what: str, *, total: int, weight: int = 1) -> Iterator[T]:
     """Pass items on, telling how far it is; `weight` is the number of `what` an item stands for."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not plain:
         yield from _bar(items, what, total, weight)
         return
     start = last = time.monotonic()

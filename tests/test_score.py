@@ -187,7 +187,20 @@ def test_data_check_reads_a_file_that_is_split(
     write_jsonl(tmp_path / "mine.jsonl", rows)
     assert cli.run("data", ["check", "--task", "vqa", "--data", str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert "train: 4 examples" in said and "missing" not in said
+    assert "train: 4 examples" in said and "val: 1 examples" in said and "missing" not in said
+
+
+def test_data_check_does_without_a_selection_split(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks.load("vqa").tiny(tmp_path)
+    (tmp_path / "val.jsonl").unlink()
+    given = ["check", "--task", "vqa", "--data", str(tmp_path)]
+    assert cli.run("data", given) == 0
+    assert "val.jsonl\n  not there; " in capsys.readouterr().out
+    (tmp_path / "val.jsonl").write_text("{}\n")
+    assert cli.run("data", given) == 1
+    assert "val: cannot be read" in capsys.readouterr().out
 
 
 def test_data_needs_to_be_told_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

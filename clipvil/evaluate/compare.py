@@ -15,7 +15,7 @@ from typing import Any
 from clipvil.errors import UsageError
 from clipvil.evaluate.run import Arm, Plan
 from clipvil.evaluate.splits import Source
-from clipvil.evaluate.workers import Workers
+from clipvil.evaluate.workers import Workers, cell_job
 from clipvil.files import read_json, write_json
 from clipvil.train.recipe import Recipe
 
@@ -87,21 +87,20 @@ def folder_name(text: str) -> str:
     return slug(text).strip("_")
 
 
-def run_cells(comparison: Comparison, seen: Sequence[Arm]) -> list[Plan]:
+def run_cells(workers: Workers, comparison: Comparison, seen: Sequence[Arm]) -> list[Plan]:
     """Fit and score every cell; gives the chosen ones, in the order of the plan."""
     groups = [(arm, shots) for shots in comparison.shots for arm in arms(comparison, seen)]
-    with Workers(comparison.jobs) as workers:
-        first = [plan for arm, shots in groups for plan in plans(comparison, arm, shots, 0)]
-        workers.run("fit", first, "cells fitted with seed 0")
-        chosen = [choose(plans(comparison, arm, shots, 0)) for arm, shots in groups]
-        rest = [
-            plan
-            for (arm, shots), rate in zip(groups, chosen, strict=True)
-            for repetition in range(comparison.seeds)
-            for plan in plans(comparison, arm, shots, repetition)
-            if plan.rate == rate
-        ]
-        workers.run("finish", rest, "cells fitted and scored")
+    first = [plan for arm, shots in groups for plan in plans(comparison, arm, shots, 0)]
+    workers.run([cell_job("fit", plan) for plan in first], "cells fitted with seed 0")
+    chosen = [choose(plans(comparison, arm, shots, 0)) for arm, shots in groups]
+    rest = [
+        plan
+        for (arm, shots), rate in zip(groups, chosen, strict=True)
+        for repetition in range(comparison.seeds)
+        for plan in plans(comparison, arm, shots, repetition)
+        if plan.rate == rate
+    ]
+    workers.run([cell_job("finish", plan) for plan in rest], "cells fitted and scored")
     return rest
 
 

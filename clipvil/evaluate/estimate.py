@@ -44,6 +44,7 @@ class Estimate:
 
 def estimate(comparison: Comparison, encoders: Sequence[Encoder]) -> Estimate:
     """Try each encoder on a few pictures and the model on a step, and multiply."""
+    torch.set_num_threads(1)  # as many as a worker has
     source, (stage,) = comparison.source, comparison.recipe.stages
     task = source.load()
     files = splits.all_pictures(source)
@@ -76,7 +77,7 @@ def estimate(comparison: Comparison, encoders: Sequence[Encoder]) -> Estimate:
     return Estimate(
         cells=(len(encoders) + 3) * len(steps) * comparison.seeds,
         trainings=(len(encoders) + 2) * len(steps) * trainings,
-        encode_seconds=encode,
+        encode_seconds=encode / min(comparison.jobs, len(encoders)),
         train_seconds=train / comparison.jobs,
         answer_seconds=answer / comparison.jobs,
         feature_bytes=feature_bytes,

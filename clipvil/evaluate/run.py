@@ -61,14 +61,27 @@ def answers_name(task: Task, shift: str | None) -> str:
     return f"answers-{task.splits.report}{f'-{shift}' if shift else ''}.json"
 
 
+def source_to_json(source: splits.Source) -> dict[str, Any]:
+    """Whose examples, as JSON-ready data."""
+    root, given = source.data.root, sorted(source.data.given.items())
+    return {
+        "task": source.task,
+        "data": None if root is None else str(root.resolve()),
+        "given": [[*key, str(path.resolve())] for key, path in given],
+        "limit": source.limit,
+    }
+
+
+def source_from_json(told: Mapping[str, Any]) -> splits.Source:
+    """What `source_to_json` told."""
+    root = None if told["data"] is None else Path(told["data"])
+    given = {(role, split): Path(where) for role, split, where in told["given"]}
+    return splits.Source(told["task"], Data(root, given), told["limit"])
+
+
 def to_json(plan: Plan) -> dict[str, Any]:
     """A plan as JSON-ready data; stores are told from its folder, so that both can move."""
-    data = plan.source.data
-    return {
-        "task": plan.source.task,
-        "data": None if data.root is None else str(data.root.resolve()),
-        "given": [[*key, str(path.resolve())] for key, path in sorted(data.given.items())],
-        "limit": plan.source.limit,
+    return source_to_json(plan.source) | {
         "encoder": plan.arm.encoder,
         "arm": plan.arm.name,
         "control": plan.arm.control,
@@ -87,10 +100,8 @@ def from_json(told: Mapping[str, Any], folder: Path) -> Plan:
     config = models.load(made["model"]).Config(**made["config"])
     stages = tuple(Stage(**stage | {"betas": tuple(stage["betas"])}) for stage in made["stages"])
     recipe = Recipe(model=made["model"], config=config, stages=stages, rates=tuple(made["rates"]))
-    root = None if told["data"] is None else Path(told["data"])
-    given = {(role, split): Path(where) for role, split, where in told["given"]}
     return Plan(
-        source=splits.Source(told["task"], Data(root, given), told["limit"]),
+        source=source_from_json(told),
         recipe=recipe,
         arm=Arm(
             name=told["arm"],

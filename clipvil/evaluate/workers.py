@@ -18,10 +18,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from clipvil.evaluate.run import Plan, from_json, to_json
-from clipvil.progress import track
+from clipvil import progress
+from clipvil.evaluate.run import Plan, from_json, source_from_json, source_to_json, to_json
+from clipvil.evaluate.splits import Source, all_pictures
 
-Work = Literal["fit", "finish"]
+Job = dict[str, Any]  # what a worker is told, ready for JSON
+
+
+def cell_job(work: Literal["fit", "finish"], plan: Plan) -> Job:
+    """Fit a cell, or fit and score it."""
+    return {"work": work, "what": str(plan.folder), "plan": to_json(plan)}
+
+
+def encode_job(encoder: str, source: Source, where: Path) -> Job:
+    """Encode the pictures of a task that no store under `where` has."""
+    told = {"encoder": encoder, "source": source_to_json(source), "where": str(where)}
+    return {"work": "encode", "what": encoder} | told
 
 
 class Workers:
@@ -46,47 +58,44 @@ class Workers:
                 process.kill()
             process.communicate()
 
-    def run(self, work: Work, plans: Sequence[Plan], what: str) -> None:
-        """Do `work` on every plan.
+    def run(self, jobs: Sequence[Job], what: str) -> None:
+        """Do every job.
 
         Raises
-            ValueError: a cell failed, or a worker was killed
+            ValueError: one failed, or a worker was killed
         """
-        waiting, done = queue.SimpleQueue[Plan](), queue.SimpleQueue[str | None]()
-        for plan in plans:
-            waiting.put(plan)
+        waiting, done = queue.SimpleQueue[Job](), queue.SimpleQueue[str | None]()
+        for job in jobs:
+            waiting.put(job)
         for process in self._processes:
-            arguments = (process, work, waiting, done)
-            threading.Thread(target=_hand, args=arguments, daemon=True).start()
-        for failed in track((done.get() for _ in plans), what, total=len(plans)):
+            threading.Thread(target=_hand, args=(process, waiting, done), daemon=True).start()
+        for failed in progress.track((done.get() for _ in jobs), what, total=len(jobs)):
             if failed is not None:
                 raise ValueError(failed)
 
 
 def _hand(
     process: subprocess.Popen[str],
-    work: Work,
-    waiting: queue.SimpleQueue[Plan],
+    waiting: queue.SimpleQueue[Job],
     done: queue.SimpleQueue[str | None],
 ) -> None:
-    """Hand plans to one worker until there are none."""
+    """Hand jobs to one worker until there are none."""
     assert process.stdin is not None
     assert process.stdout is not None
     while True:
         try:
-            plan = waiting.get_nowait()
+            job = waiting.get_nowait()
         except queue.Empty:
             return
-        told = {"work": work, "folder": str(plan.folder.resolve()), "plan": to_json(plan)}
         try:
-            process.stdin.write(json.dumps(told) + "\n")
+            process.stdin.write(json.dumps(job) + "\n")
             process.stdin.flush()
             answer = process.stdout.readline()
         except BrokenPipeError:
             answer = ""
         if not answer:
             done.put(
-                f"the process at work on {plan.folder} was killed, for want of memory perhaps: "
+                f"the process at work on {job['what']} was killed, for want of memory perhaps: "
                 "fewer --jobs need less, and the same command goes on from here"
             )
             return
@@ -94,26 +103,37 @@ def _hand(
 
 
 def serve(lines: IO[str], answers: IO[str]) -> None:
-    """Work off plans, one a line."""
+    """Work off jobs, one a line."""
     import torch
-
-    from clipvil.evaluate.cell import fit_cell, score_cell
 
     torch.set_num_threads(1)
     for line in lines:
-        told: dict[str, Any] = json.loads(line)
+        job: Job = json.loads(line)
         error = None
         try:
-            plan = from_json(told["plan"], Path(told["folder"]))
-            fit_cell(plan)
-            if told["work"] == "finish":
-                score_cell(plan)
+            do(job)
         except (ValueError, OSError, ArithmeticError) as failed:
-            error = f"{told['folder']}: {failed}"
+            error = f"{job['what']}: {failed}"
         except Exception:  # a fault of ours: the whole story helps whoever reports it
-            error = f"{told['folder']}:\n{traceback.format_exc()}"
+            error = f"{job['what']}:\n{traceback.format_exc()}"
         answers.write(json.dumps({"error": error}) + "\n")
         answers.flush()
+
+
+def do(job: Job) -> None:
+    """One job, in this process."""
+    from clipvil import encoders
+    from clipvil.evaluate.cell import fit_cell, score_cell
+    from clipvil.features.lookup import gather
+
+    if job["work"] == "encode":
+        pictures = all_pictures(source_from_json(job["source"]))
+        gather(encoders.load(job["encoder"]), pictures, Path(job["where"]))
+        return
+    plan = from_json(job["plan"], Path(job["what"]))
+    fit_cell(plan)
+    if job["work"] == "finish":
+        score_cell(plan)
 
 
 def watch(parent: int) -> None:
@@ -126,5 +146,6 @@ def watch(parent: int) -> None:
 if __name__ == "__main__":
     threading.Thread(target=watch, args=(int(sys.argv[1]),), daemon=True).start()
     reply = sys.stdout
+    progress.plain = True  # the bar is the parent's
     sys.stdout = sys.stderr  # what a library prints must not mix with the answers
     serve(sys.stdin, reply)

@@ -5,7 +5,7 @@ from clipvil.train.recipe import Recipe, Stage
 
 
 def recipe() -> Recipe[mcan.Config]:
-    """13 epochs of batch 64 at 1e-4; the release steps the rate down where this follows a cosine."""
+    """13 epochs of batch 64 at 1e-4; the release lowers the rate in steps, this along a cosine."""
     return Recipe(
         model="mcan",
         config=mcan.Config(),

@@ -84,18 +84,21 @@ def checked(task: Task, root: Path) -> dict[str, Any]:
 
     index = PictureIndex(root)
     purposes = task.splits
-    needed = {purposes.fit, purposes.select, purposes.report}
     files = [file_row(file, root) for file in task.files]
+    present = {row["split"] for row in files if row["path"]}
     splits = dict[str, dict[str, Any]]()
     for split in dict.fromkeys(file.split for file in task.files):
-        present = any(row["path"] for row in files if row["split"] == split)
-        if present or split in needed:
+        if split in present or split not in purposes.hidden:
             splits[split] = split_row(task, root, split, index)
+    select = purposes.select
+    if select in splits and select not in present and splits[select]["problem"]:
+        del splits[select]  # then some of the fitting pictures are held back for selection
+    needed = {purposes.fit, purposes.report} | ({select} & splits.keys())
     readable = {split for split, row in splits.items() if row["problem"] is None}
     files = [row for row in files if row["path"] or row["split"] not in readable or row["optional"]]
     complete = (
         all(row["problem"] is None for row in files if row["path"])
-        and needed - {None} <= readable
+        and needed <= readable
         and not any(row["missing"] for split, row in splits.items() if split in needed)
     )
     return {"task": task.name, "data": str(root), "complete": complete, "files": files,
@@ -179,7 +182,8 @@ def told(found: dict[str, Any]) -> str:
             rows = "" if row["rows"] is None else f", {row['rows']:,} rows"
             lines.append(f"  {row['path']}, {progress.size(row['bytes'])}{rows}, whole")
         else:
-            lines.append(f"  {'not there' if row['optional'] else 'missing'}; {row['source']}")
+            needed = row["split"] in found["splits"] and not row["optional"]
+            lines.append(f"  {'missing' if needed else 'not there'}; {row['source']}")
     for split, row in found["splits"].items():
         if row["problem"]:
             lines.append(f"{split}: cannot be read: {row['problem'].splitlines()[0]}")

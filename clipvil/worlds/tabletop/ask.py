@@ -10,6 +10,7 @@ Texts hold colours as `<3>`, to be spelled out for the colours that a picture fi
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from typing import Final
 
@@ -54,17 +55,32 @@ def asked(seed: int, purpose: int, index: int) -> Asked:
 
 
 def _goals(seed: int, purpose: int, index: int, dice: Dice) -> list[Goal]:
-    """Among eight scenes, every kind of question meets each number once, yes twice and no twice."""
-    pair, deck = Dice(seed, purpose, index // 2, 1), Dice(seed, purpose, index // 8, 2)
-    kinds = pair.shuffled(KINDS)
-    numbers = {kind: deck.shuffled(range(HIGHEST + 1))[index // 2 % 4] for kind in KINDS}
-    half = kinds[:PER_PICTURE] if index % 2 == 0 else kinds[PER_PICTURE:]
-    return [Goal(kind, dice.unit(), dice.unit(), numbers[kind] % 2 == 0, numbers[kind])
-            for kind in half]  # fmt: skip
+    """What to ask of a scene: the answers out of the deck, the wording as it comes."""
+    pair, second = divmod(index % 8, 2)
+    kinds, numbers = _deck(seed, purpose, index // 8)[pair]
+    half = kinds[PER_PICTURE:] if second else kinds[:PER_PICTURE]
+    return [
+        Goal(kind, dice.unit(), dice.unit(), numbers[kind] % 2 == 0, numbers[kind]) for kind in half
+    ]
+
+
+@lru_cache(maxsize=2)
+def _deck(seed: int, purpose: int, eight: int) -> list[tuple[list[str], dict[str, int]]]:
+    """For four pairs of scenes: the kinds in random order, and a number for each.
+
+    Among the eight scenes every kind meets each number once, so yes twice and no twice.
+    """
+    dice = Dice(seed, purpose, eight, 1)
+    numbers = {kind: dice.shuffled(range(HIGHEST + 1)) for kind in KINDS}
+    return [
+        (dice.shuffled(KINDS), {kind: numbers[kind][pair] for kind in KINDS}) for pair in range(4)
+    ]
 
 
 def spell(text: str, colours: Mapping[int, int] | None = None) -> str:
     """The text with its colours as words, `colours` put in place of the scene's."""
+    if "<" not in text:
+        return text
     named = re.sub(
         r"<(\d)>", lambda m: COLOURS[int(m[1]) if colours is None else colours[int(m[1])]], text
     )
