@@ -151,9 +151,12 @@ def command_line(arguments: Iterable[str]) -> str:
     return "clipvil " + " ".join(map(shlex.quote, arguments))
 
 
-def one_rate(name: str) -> Recipe[Any]:
-    """A recipe without its grid of learning rates, for a quick look."""
-    return replace(recipes.load(name), rates=())
+def shortened(name: str, most_steps: int) -> Recipe[Any]:
+    """A recipe of one stage with fewer steps and no grid of learning rates, for a quick look."""
+    recipe = recipes.load(name)
+    (stage,) = recipe.stages
+    short = replace(stage, least_steps=min(stage.least_steps, most_steps), most_steps=most_steps)
+    return replace(recipe, stages=(short,), rates=())
 
 
 def train(

@@ -1,7 +1,7 @@
 """easy-VQA (the package `easy-vqa`) as own data: `python examples/own_data_easy_vqa.py DIR`.
 
-Writes DIR/{train,test}.jsonl beside copies of the pictures; 4,000 + 1,000 pictures, 48,248 questions
-with one answer each.
+Writes DIR/{train,test}.jsonl beside copies of the pictures; 4,000 + 1,000 pictures and 48,248
+questions with one answer each.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Three small encoders that ship with the package: `tiny:clip`, `tiny:supervised`, `tiny:random`.
 
-One network, three sets of weights, made by `clipvil.recipes.tiny_encoders` on the embedded world:
+One network, three sets of weights, made by `clipvil.pretrain.tiny_encoders` on the embedded world:
 contrastive on captions (its text tower too), one label a picture, and untrained. Beside the weights
 lies a JSON file with the recipe, the curve and what it cost.
 

@@ -6,8 +6,10 @@ from clipvil.train.recipe import Recipe, Stage
 
 def recipe() -> Recipe[mcan.Config]:
     """Enough steps to learn from a hundred questions, bounded for a hundred thousand."""
-    config = mcan.Config(width=128, heads=4, layers=2, flat=256, word_width=96, dropout=0.0)
-    stage = Stage(
-        epochs=12, least_steps=150, most_steps=3_000, batch=32, learning_rate=1e-3, clip=5.0
+    config = mcan.Config(
+        width=96, heads=4, layers=1, expand=2, flat=192, word_width=96, dropout=0.0
     )
-    return Recipe(model="mcan", config=config, stages=(stage,), rates=(5e-4, 1e-3))
+    stage = Stage(
+        epochs=2, least_steps=300, most_steps=6_000, batch=32, learning_rate=2e-3, clip=5.0
+    )
+    return Recipe(model="mcan", config=config, stages=(stage,), rates=(1e-3, 3e-3))

@@ -27,7 +27,7 @@ class Verb:
         from clipvil.verbs.compare import tell_plan, tell_results
         from clipvil.worlds import tabletop
 
-        train, val = (500, 150) if self.quick else (4_000, 500)
+        train, val = (400, 100) if self.quick else (4_000, 500)
         world, done = self.out / "tabletop", self.out / "tabletop.json"
         asked = {"seed": SEED, "train": train, "val": val}  # what a finished world was made from
         if not done.is_file() or read_json(done) != asked:
@@ -39,7 +39,7 @@ class Verb:
             data=world,
             encoders=ENCODERS,
             baseline="tiny:supervised",
-            recipe=api.one_rate("tabletop_mcan") if self.quick else "tabletop_mcan",
+            recipe=api.shortened("tabletop_mcan", 40) if self.quick else "tabletop_mcan",
             shots=("20%", "100%") if self.quick else ("5%", "20%", "100%"),
             seeds=2 if self.quick else 3,
             jobs=self.jobs,

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from clipvil.encoders import tiny
-from clipvil.recipes import tiny_encoders
-from clipvil.recipes._tiny_views import GROUP, Recipe, Views, moved, normal, rows_of, views
+from clipvil.pretrain import tiny_encoders
+from clipvil.pretrain.views import GROUP, Recipe, Views, moved, normal, rows_of, views
 
 SMALL = Recipe(objective="clip", steps=4, batch=32, groups=6, warmup=2, probed=40)
 

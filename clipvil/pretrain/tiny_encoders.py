@@ -1,6 +1,6 @@
 """The weights of `tiny:clip`, `tiny:supervised` and `tiny:random`, from scratch on one CPU core.
 
-    python -m clipvil.recipes.tiny_encoders clip --out RUN
+    python -m clipvil.pretrain.tiny_encoders clip --out RUN
 
 Same network, same pictures, same number of views for both trained encoders; only what they are told
 differs: a caption, or the shape of the largest object. Pictures come in groups of eight with the
@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from clipvil.encoders.tiny import WIDTH, TextTower, TinyNetwork, Words
 from clipvil.files import atomic, read_json, write_json
-from clipvil.recipes._tiny_views import Probe, Recipe, Views, moved, normal, rows_of, views
+from clipvil.pretrain.views import Probe, Recipe, Views, moved, normal, rows_of, views
 from clipvil.worlds.tabletop.describe import vocabulary
 from clipvil.worlds.tabletop.scene import CAPTION, SHAPES
 

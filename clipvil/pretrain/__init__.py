@@ -1,0 +1,1 @@
+"""How the shipped encoders were made: from scratch on the embedded world."""
