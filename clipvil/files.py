@@ -167,9 +167,17 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def walk(root: Path) -> Iterator[Path]:
-    """Every file under `root` in sorted order, hidden ones and the shifts of `root` left out."""
-    for folder, subfolders, names in os.walk(root):
+    """Every file under `root` in sorted order, hidden ones and the shifts of `root` left out.
+
+    Linked folders are followed, as pictures often lie on another disk, but each one once.
+    """
+    seen = set[str]()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
         here = Path(folder)
+        if (real := os.path.realpath(folder)) in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
         subfolders[:] = sorted(
             s for s in subfolders if not s.startswith(".") and not (here == root and s == SHIFTS)
         )

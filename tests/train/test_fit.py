@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 STAGE = Stage(epochs=6, batch=4, learning_rate=3e-3, validations=3, clip=1.0)
 
 
-class Stop(Exception):
+class StoppedError(Exception):
     """A run that ends in the middle."""
 
 
@@ -53,7 +53,7 @@ def run(where: Path, *, until: int | None = None, stage: Stage = STAGE) -> mcan.
 
     def watch(step: int, steps: int) -> None:
         if step == until:
-            raise Stop
+            raise StoppedError
 
     fit(model, stage, examples=16, batch=pick, validate=right, run=where, seed=3, watch=watch)
     return model
@@ -62,7 +62,7 @@ def run(where: Path, *, until: int | None = None, stage: Stage = STAGE) -> mcan.
 def test_an_interrupted_run_ends_bit_for_bit_like_one_that_was_not(tmp_path: Path) -> None:
     run(tmp_path / "whole")
     for stop in (1, 9, 17):  # before, at and after checkpoints
-        with pytest.raises(Stop):
+        with pytest.raises(StoppedError):
             run(tmp_path / "halves", until=stop)
     run(tmp_path / "halves")
     for name in ("best.safetensors", "metrics.jsonl"):

@@ -1,4 +1,4 @@
-"""Loss and gradients of one batch, by however many processes run this; the first one writes them."""
+"""Loss and gradients of one batch, by however many processes run this; the first writes them."""
 
 import sys
 from pathlib import Path
