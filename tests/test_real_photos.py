@@ -49,18 +49,9 @@ def test_photographs_are_encoded_trained_on_evaluated_and_scored(
     where = ["--data", str(data), "--encoder", encoder, "--out", str(run)]
     clipvil("train", "tabletop_mcan", "--task", "vqa2", *where, *few)
     told = json.loads(clipvil("evaluate", str(run), "--json"))
-    scored = json.loads(
-        clipvil(
-            "score",
-            "vqa2",
-            "--json",
-            "--predictions",
-            str(run / "answers-val.json"),
-            "--questions",
-            str(data / "v2_OpenEnded_mscoco_val2014_questions.json"),
-            "--annotations",
-            str(data / "v2_mscoco_val2014_annotations.json"),
-        )  # fmt: skip
-    )
+    files = ["--questions", str(data / "v2_OpenEnded_mscoco_val2014_questions.json")]
+    files += ["--annotations", str(data / "v2_mscoco_val2014_annotations.json")]
+    said = ["--predictions", str(run / "answers-val.json")]
+    scored = json.loads(clipvil("score", "vqa2", "--json", *said, *files))
     assert scored["metrics"]["accuracy"]["value"] == pytest.approx(told["val"]["accuracy"])
     assert scored["count"] == 3

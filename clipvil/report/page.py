@@ -87,7 +87,7 @@ def section(comparison: Comparison, abouts: Sequence[About]) -> dict[str, Any]:
     plots = [
         ("Learning curves", figures.curves(comparison),
          "Mean over seeds; bands are 95 % intervals over seeds and test pictures."),
-        *((f"By {kind}", figures.strata(comparison, kind),
+        *((f"By {kind.replace('_', ' ')}", figures.strata(comparison, kind),
            f"{at_most} Exploratory: intervals are not adjusted for the number of types.")
           for kind in comparison.breakdowns),
     ]  # fmt: skip
