@@ -10,9 +10,9 @@ def recipe() -> Recipe[mcan.Config]:
         width=64, heads=4, layers=1, expand=2, flat=128, word_width=64, dropout=0.0
     )
     stage = Stage(
-        epochs=2.5,
-        least_steps=100,
-        most_steps=320,
+        epochs=2,
+        least_steps=80,
+        most_steps=240,
         batch=32,
         learning_rate=3e-3,
         clip=5.0,

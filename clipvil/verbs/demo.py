@@ -27,7 +27,7 @@ class Verb:
         from clipvil.verbs.compare import tell_plan, tell_results
         from clipvil.worlds import tabletop
 
-        train, val = (400, 100) if self.quick else (4_000, 500)
+        train, val = (400, 100) if self.quick else (4_000, 400)
         world, done = self.out / "tabletop", self.out / "tabletop.json"
         asked = {"seed": SEED, "train": train, "val": val}  # what a finished world was made from
         if not done.is_file() or read_json(done) != asked:
