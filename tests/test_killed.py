@@ -77,10 +77,6 @@ def kill_and_compare(world: Path, kills: int, seed: int) -> None:
     assert [name for name in left if left[name] != right[name]] == []
 
 
-def test_killed_twice_it_ends_the_same(world: Path) -> None:
-    kill_and_compare(world, 2, seed=1)
-
-
 @pytest.mark.slow
 def test_killed_at_many_instants_it_ends_the_same(world: Path) -> None:
     kill_and_compare(world, 8, seed=2)

@@ -117,6 +117,7 @@ def test_bfloat16_trains_too(tmp_path: Path) -> None:
     run(tmp_path, stage=replace(STAGE, precision="bf16", epochs=1))
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_loss_and_gradients_of_one(tmp_path: Path) -> None:
     script = str(ROOT / "tests/train/two_processes.py")
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
