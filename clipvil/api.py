@@ -172,6 +172,8 @@ def train(
     files: Mapping[tuple[str, str], Path] | None = None,
 ) -> Fitted:
     """Encode what is missing and train one model in the run folder `out`."""
+    from accelerate import PartialState
+
     from clipvil.evaluate.cell import fit_cell
     from clipvil.evaluate.run import Arm, Plan
     from clipvil.evaluate.splits import all_pictures
@@ -182,7 +184,8 @@ def train(
     source.load()
     loaded = encoder_families.load(encoder)
     where = Path(store) if store is not None else Path(out) / "stores"
-    found = gather(loaded, all_pictures(source), where)
+    with PartialState().main_process_first():  # under torchrun one process encodes
+        found = gather(loaded, all_pictures(source), where)
     tell_failures(encoder, found.failures)
     arm = Arm(
         name=encoder, encoder=encoder, fingerprint=loaded.card.fingerprint, stores=found.stores

@@ -123,7 +123,7 @@ class Statistics:
     @classmethod
     def of(cls, lookup: Lookup, pictures: Sequence[str]) -> Statistics:
         """Read off the fitting pictures, an even sample of them where they are many."""
-        names = sorted(set(pictures))
+        names = sorted(name for name in set(pictures) if name in lookup)
         names = names[:: -(-len(names) // SAMPLE)] if names else names
         total, square, count = np.zeros(lookup.width), np.zeros(lookup.width), 0
         for name in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -11,8 +12,8 @@ from clipvil.core import Measured, Task
 
 
 def name(metric: str, stratum: str) -> str:
-    """How a metric on one stratum is called."""
-    return f"{metric}/{stratum.replace('/', '-')}"
+    """How a metric on one stratum is called: lower case, words joined by dashes."""
+    return f"{metric}/{re.sub(r'[^a-z0-9]+', '-', stratum.lower()).strip('-')}"
 
 
 def parts(strata: Sequence[str]) -> Iterator[tuple[str, NDArray[np.bool_]]]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from torch import nn
 
 from clipvil import models
@@ -75,7 +77,8 @@ def sight(plan: Plan, statistics: Statistics | None, files: list[str]) -> Sight:
 
 def fit_cell(plan: Plan) -> Fitted | None:
     """Train a cell, or say how it ended where that is done; the prior needs no training."""
-    with locked(plan.folder):
+    main = PartialState().is_main_process  # of those that torchrun started, one holds the folder
+    with locked(plan.folder) if main else nullcontext():
         return _fit(plan, plan.folder / "fitted.json")
 
 
@@ -90,7 +93,8 @@ def _fit(plan: Plan, done: Path) -> Fitted | None:
     vocabulary = Vocabulary.of(scene.fit.examples, scene.labels)
     if not vocabulary.answers:
         raise ValueError(f"no answer in the {len(scene.fit.examples)} fitting examples")
-    begin(plan, scene.task.version, scene.seeds, manifest(plan, scene))
+    with PartialState().main_process_first():
+        begin(plan, scene.task.version, scene.seeds, manifest(plan, scene))
     if done.is_file():
         (folder / "last.safetensors").unlink(missing_ok=True)
         return fitted_in(folder)

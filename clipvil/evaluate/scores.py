@@ -5,7 +5,6 @@ Shapes   S seeds, R replicates
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipvil.core import Example, Measured, Task
+from clipvil.evaluate.breakdown import name as named_part
 from clipvil.evaluate.result import Control, Seed
 
 Floats = NDArray[np.float64]
@@ -131,7 +131,12 @@ def parts(
                 keep = np.array([n == stratum for n in named])
                 some = [m.where(keep) for m in measured]
                 inside = [c for c, k in zip(questions.clusters, keep, strict=True) if k]
-                yield Part(None, _name(headline, stratum), kind, stratum), members, some, inside
+                yield (
+                    Part(None, named_part(headline, stratum), kind, stratum),
+                    members,
+                    some,
+                    inside,
+                )
 
 
 def _ordered(measured: Measured, questions: Questions) -> Measured:
@@ -145,15 +150,10 @@ def _ordered(measured: Measured, questions: Questions) -> Measured:
     return Measured(questions.ids, measured.columns, rows)
 
 
-def _name(metric: str, stratum: str) -> str:
-    """`accuracy` of the stratum `yes/no` is `accuracy/yes-no`, as official scorers write it."""
-    return f"{metric}/{re.sub(r'[^a-z0-9]+', '-', stratum.lower()).strip('-')}"
-
-
 def metrics(whole: Part, task: Task, headline: str, questions: Questions) -> list[Part]:
     """A test set's metrics, without those that are also a breakdown; a stratum has only one."""
     if whole.stratum is not None:
         return [whole]
     named = {s for kind in questions.strata.values() for s in kind} if whole.shift is None else ()
-    broken = {_name(headline, stratum) for stratum in named}
+    broken = {named_part(headline, stratum) for stratum in named}
     return [Part(whole.shift, m.name) for m in task.metrics if m.name not in broken]

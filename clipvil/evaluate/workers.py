@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -144,6 +145,7 @@ def watch(parent: int) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     threading.Thread(target=watch, args=(int(sys.argv[1]),), daemon=True).start()
     reply = sys.stdout
     progress.plain = True  # the bar is the parent's
