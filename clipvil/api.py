@@ -172,19 +172,18 @@ def train(
     files: Mapping[tuple[str, str], Path] | None = None,
 ) -> Fitted:
     """Encode what is missing and train one model in the run folder `out`."""
-    from accelerate import PartialState
-
     from clipvil.evaluate.cell import fit_cell
     from clipvil.evaluate.run import Arm, Plan
     from clipvil.evaluate.splits import all_pictures
     from clipvil.features.lookup import gather
+    from clipvil.train.fit import processes
 
     made = recipes.load(recipe) if isinstance(recipe, str) else recipe
     source = Source(task, Data(Path(data), dict(files or {})))
     source.load()
     loaded = encoder_families.load(encoder)
     where = Path(store) if store is not None else Path(out) / "stores"
-    with PartialState().main_process_first():  # under torchrun one process encodes
+    with processes().main_process_first():  # under torchrun one process encodes
         found = gather(loaded, all_pictures(source), where)
     tell_failures(encoder, found.failures)
     arm = Arm(

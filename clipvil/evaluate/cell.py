@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from torch import nn
 
 from clipvil import models
@@ -33,7 +32,7 @@ from clipvil.evaluate.run import (
 from clipvil.features.lookup import Lookup
 from clipvil.files import locked, read_json, write_json
 from clipvil.train import keep
-from clipvil.train.fit import Fitted, fit
+from clipvil.train.fit import Fitted, fit, processes
 
 
 @dataclass(slots=True)
@@ -77,7 +76,7 @@ def sight(plan: Plan, statistics: Statistics | None, files: list[str]) -> Sight:
 
 def fit_cell(plan: Plan) -> Fitted | None:
     """Train a cell, or say how it ended where that is done; the prior needs no training."""
-    main = PartialState().is_main_process  # of those that torchrun started, one holds the folder
+    main = processes().is_main_process  # of those that torchrun started, one holds the folder
     with locked(plan.folder) if main else nullcontext():
         return _fit(plan, plan.folder / "fitted.json")
 
@@ -93,7 +92,7 @@ def _fit(plan: Plan, done: Path) -> Fitted | None:
     vocabulary = Vocabulary.of(scene.fit.examples, scene.labels)
     if not vocabulary.answers:
         raise ValueError(f"no answer in the {len(scene.fit.examples)} fitting examples")
-    with PartialState().main_process_first():
+    with processes().main_process_first():
         begin(plan, scene.task.version, scene.seeds, manifest(plan, scene))
     if done.is_file():
         (folder / "last.safetensors").unlink(missing_ok=True)

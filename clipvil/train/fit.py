@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -67,6 +67,11 @@ class Objective(nn.Module):
         """Sum, weight and parts of the loss."""
         loss: Loss = self.model.loss(batch)  # type: ignore[operator]
         return loss
+
+
+def processes() -> PartialState:
+    """This process among those that torchrun started, with or without an accelerator."""
+    return PartialState(cpu=not torch.accelerator.is_available())
 
 
 def order(step: int, examples: int, batch: int, seed: int) -> NDArray[np.int64]:
@@ -121,7 +126,8 @@ def fit(
     Raises
         FloatingPointError: the loss is no longer finite; names the step and the ids in the batch
     """
-    accelerator = Accelerator(mixed_precision="no")  # its state is one a process; ours is a stage's
+    # precision is a stage's own, while accelerate knows one a process
+    accelerator = Accelerator(mixed_precision="no", cpu=not torch.accelerator.is_available())
     half = torch.autocast(accelerator.device.type, torch.bfloat16, stage.precision == "bf16")
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=stage.learning_rate, betas=stage.betas,
