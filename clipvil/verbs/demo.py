@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ENCODERS = ("tiny:clip", "tiny:supervised", "tiny:random")
-SEED = 7  # of the demo's scenes; recipes were chosen on other seeds
+SEED = 1_107  # of the demo's scenes, drawn for nothing else: recipes were chosen on other seeds
 
 
 @dataclass(frozen=True, kw_only=True)
