@@ -64,6 +64,7 @@ def plan(
     if model not in models.names() and not model.startswith("module:"):
         models.load(model)
     named = recipe if isinstance(recipe, str) else recipes.default(task, model)
+    made = recipes.load(named) if recipe is None or isinstance(recipe, str) else recipe
     tasks.load(task)
     for amount in shots:
         Shots(amount)
@@ -74,8 +75,8 @@ def plan(
     return Comparison(
         source=Source(task, Data(root, given), limit),
         encoders=tuple(encoders),
-        recipe=recipes.load(named) if recipe is None or isinstance(recipe, str) else recipe,
-        recipe_name=named,
+        recipe=made,
+        recipe_name="custom" if made is recipe else named,
         shots=tuple(shots),
         seeds=seeds,
         baseline=baseline or encoders[0],
@@ -172,6 +173,7 @@ def train(
     files: Mapping[tuple[str, str], Path] | None = None,
 ) -> Fitted:
     """Encode what is missing and train one model in the run folder `out`."""
+    from clipvil.encoders.base import device
     from clipvil.evaluate.cell import fit_cell
     from clipvil.evaluate.run import Arm, Plan
     from clipvil.evaluate.splits import all_pictures
@@ -181,7 +183,7 @@ def train(
     made = recipes.load(recipe) if isinstance(recipe, str) else recipe
     source = Source(task, Data(Path(data), dict(files or {})))
     source.load()
-    loaded = encoder_families.load(encoder)
+    loaded = encoder_families.load(encoder).to(device())
     where = Path(store) if store is not None else Path(out) / "stores"
     with processes().main_process_first():  # under torchrun one process encodes
         found = gather(loaded, all_pictures(source), where)

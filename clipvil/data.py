@@ -180,7 +180,8 @@ class Live:
     def _grid(self, path: Path) -> Float[Tensor, "N I"]:
         pixels = self._encoder.preprocessing(opening.read(path)).values
         with torch.inference_mode():
-            grid = self._encoder(torch.from_numpy(pixels)[None]).grid.flatten(1, 2)[0].float()
+            ready = torch.from_numpy(pixels)[None].to(self._encoder.mean.device)
+            grid = self._encoder(ready).grid.flatten(1, 2)[0].float().cpu()
         mean, deviation = self._statistics.mean, self._statistics.deviation
         standard: Tensor = (grid - torch.from_numpy(mean)) / torch.from_numpy(deviation)
         return standard

@@ -146,6 +146,11 @@ class Encoder(nn.Module):
         return Encoded(grid, inside, pooled)
 
 
+def device() -> torch.device:
+    """Where encoders run: the GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def hash_weights(network: nn.Module) -> str:
     """sha256 over names, shapes, dtypes and bytes of parameters and buffers."""
     digest = hashlib.sha256()

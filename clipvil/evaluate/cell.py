@@ -93,7 +93,8 @@ def _fit(plan: Plan, done: Path) -> Fitted | None:
     if not vocabulary.answers:
         raise ValueError(f"no answer in the {len(scene.fit.examples)} fitting examples")
     with processes().main_process_first():
-        begin(plan, scene.task.version, scene.seeds, manifest(plan, scene))
+        content = splits.digest([scene.fit, scene.select])
+        begin(plan, scene.task.version, scene.seeds, manifest(plan, scene), content)
     if done.is_file():
         (folder / "last.safetensors").unlink(missing_ok=True)
         return fitted_in(folder)
@@ -152,9 +153,13 @@ def build(
 
 def score_cell(plan: Plan) -> None:
     """Answer the report split and its shifts, once; official submissions, then `result.json`."""
-    if (plan.folder / "result.json").is_file():
-        return
     start, task = time.monotonic(), plan.source.load()
+    asked = {
+        shift or task.splits.report: splits.digest([p]) for shift, p in splits.tests(plan.source)
+    }
+    answered = plan.folder / "answered.json"  # the tests that `result.json` is of
+    if answered.is_file() and read_json(answered) == asked:
+        return
     with locked(plan.folder):
         vocabulary = read_vocabulary(plan.folder)
         result = dict[str, Any]()
@@ -169,6 +174,7 @@ def score_cell(plan: Plan) -> None:
         seconds = read_json(timing) if timing.is_file() else {}
         write_json(timing, seconds | {"answer": time.monotonic() - start})
         write_json(plan.folder / "result.json", result, indent=1)
+        write_json(answered, asked, indent=1)
 
 
 def _answer(
@@ -195,6 +201,8 @@ def answers_of(
 
 def restore(plan: Plan, vocabulary: Vocabulary) -> tuple[nn.Module | None, Statistics | None]:
     """A fitted cell's best model and its feature statistics; no model for the prior."""
+    if not (plan.folder / "fitted.json").is_file():
+        raise ValueError(f"{plan.folder} is not trained to its end: run the same train again")
     best, stored = plan.folder / "best.safetensors", plan.folder / "statistics.safetensors"
     statistics = read_statistics(stored) if stored.is_file() else None
     if plan.arm.control == "prior":

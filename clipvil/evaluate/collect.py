@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
-
+from clipvil import pictures
 from clipvil.core import Example, Humans, Labels, Measured, Task
 from clipvil.evaluate import cell, splits
 from clipvil.evaluate.compare import Comparison
@@ -141,14 +140,13 @@ def told(example: Example) -> list[str]:
 def _with_picture(row: Shown, path: Path) -> Shown:
     import msgspec
 
-    with Image.open(path) as picture:
-        small = ImageOps.exif_transpose(picture).convert("RGB")
-        scale = THUMBNAIL / max(small.size)
-        small = small.resize(
-            (max(1, round(small.width * scale)), max(1, round(small.height * scale)))
-        )
-        buffer = io.BytesIO()
-        small.save(buffer, "JPEG", quality=85)
+    try:
+        whole = pictures.read(path)
+    except pictures.BrokenPictureError:
+        return msgspec.structs.replace(row, picture=None)
+    scale, buffer = THUMBNAIL / max(whole.size), io.BytesIO()
+    size = max(1, round(whole.width * scale)), max(1, round(whole.height * scale))
+    whole.resize(size).save(buffer, "JPEG", quality=85)
     data = base64.b64encode(buffer.getvalue()).decode()
     return msgspec.structs.replace(row, picture=f"data:image/jpeg;base64,{data}")
 

@@ -44,6 +44,8 @@ class Comparison:
             twice = sorted({item for item in given if given.count(item) > 1})
             if twice:
                 raise UsageError(f"{what} {twice[0]} is given twice")
+        if len({folder_name(name) for name in self.encoders}) < len(self.encoders):
+            raise UsageError("two encoders have names that make the same folder: rename a file")
         if self.seeds < 1 or self.jobs < 1:
             raise UsageError("--seeds and --jobs are at least 1")
 
@@ -84,7 +86,7 @@ def folder_name(text: str) -> str:
     """A name as a folder's name."""
     from clipvil.features.lookup import slug
 
-    return slug(text).strip("_")
+    return slug(text.replace("%", "-percent"))
 
 
 def run_cells(workers: Workers, comparison: Comparison, seen: Sequence[Arm]) -> list[Plan]:

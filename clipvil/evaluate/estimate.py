@@ -16,7 +16,8 @@ from clipvil.core import Labels
 from clipvil.data import LabelBatch
 from clipvil.encoders.base import Encoder
 from clipvil.evaluate import protocol, splits
-from clipvil.evaluate.compare import Comparison
+from clipvil.evaluate.compare import TEXT, Comparison, arms, plans
+from clipvil.evaluate.run import Arm, Plan
 from clipvil.features.lookup import missing
 
 TRIED = 8  # pictures that are encoded to learn the speed
@@ -71,7 +72,14 @@ def estimate(comparison: Comparison, encoders: Sequence[Encoder]) -> Estimate:
             encode += pictures * encode_second(encoder, list(files.values()))
             feature_bytes += pictures * cells * width * 2
         step, forward, parameters = step_seconds(comparison, width, cells, limit)
-        train += times * trainings * sum(steps) * step
+        seen = [Arm(name=name or TEXT, encoder=name)]
+        if times == 2:
+            seen.append(arms(comparison, seen)[1])
+        train += step * sum(
+            count * unfinished(comparison, arm, shots)
+            for arm in seen
+            for count, shots in zip(steps, comparison.shots, strict=True)
+        )
         answer += times * comparison.seeds * len(steps) * questions * forward
         run_bytes += times * trainings * len(steps) * parameters * 4
     return Estimate(
@@ -84,6 +92,17 @@ def estimate(comparison: Comparison, encoders: Sequence[Encoder]) -> Estimate:
         run_bytes=run_bytes,
         pictures={name: len(names) for name, names in todo.items()},
     )
+
+
+def unfinished(comparison: Comparison, arm: Arm, shots: str) -> int:
+    """Trainings of an encoder and size that are still to be done."""
+
+    def done(plan: Plan) -> bool:
+        return (plan.folder / "fitted.json").is_file()
+
+    first = sum(not done(plan) for plan in plans(comparison, arm, shots, 0))
+    others = range(1, comparison.seeds)
+    return first + sum(not any(map(done, plans(comparison, arm, shots, k))) for k in others)
 
 
 def native_cells(encoder: Encoder) -> int:

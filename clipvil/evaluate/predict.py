@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 from clipvil import encoders
 from clipvil.core import Data, Example, Said, Segment
 from clipvil.data import Blind, Live, Sight, Statistics
-from clipvil.encoders.base import Encoder
+from clipvil.encoders.base import Encoder, device
 from clipvil.evaluate import splits
 from clipvil.evaluate.cell import answers_of, restore, sight
 from clipvil.evaluate.run import Plan, read_plan, read_vocabulary
@@ -22,7 +23,7 @@ def encoder_of(plan: Plan) -> Encoder:
         ValueError: under that name there is another one now
     """
     assert plan.arm.encoder is not None
-    encoder = encoders.load(plan.arm.encoder)
+    encoder = encoders.load(plan.arm.encoder).to(device())
     if encoder.card.fingerprint != plan.arm.fingerprint:
         raise ValueError(
             f"{plan.arm.encoder} is not what {plan.folder} was trained on: its weights or its "
@@ -74,7 +75,9 @@ def answer_split(
     if plan.arm.encoder is not None:
         wanted = {name: part.files[name] for name in part.pictures}
         # names are paths under a data folder: another folder's features must not be mistaken
-        where = folder / "stores" if data is None else folder / "stores-predict"
+        root = str(source.data.root and source.data.root.resolve())
+        mark = hashlib.sha256(root.encode()).hexdigest()[:8]
+        where = folder / "stores" if data is None else folder / f"stores-{mark}"
         found = gather(encoder_of(plan), wanted, where)
         plan = replace(plan, arm=replace(plan.arm, stores=found.stores))
     seeing = sight(plan, statistics, sorted(part.files))

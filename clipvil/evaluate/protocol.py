@@ -117,8 +117,9 @@ def subset(
     else:
         kept = shuffled(select, seed)
     whole = sum(len(group) for group in groups)
-    chosen = prefix(groups, shots.examples(whole))
-    return Subset(shots.text, seed, chosen, prefix(kept, len(chosen)), split)
+    # what is held back has another number of examples with every seed
+    chosen = prefix(groups, shots.examples(max(whole, available(fit, select))))
+    return Subset(shots.text, seed, chosen, prefix(kept, len(chosen))[: len(chosen)], split)
 
 
 def available(fit: Sequence[str], select: Sequence[str] | None) -> int:

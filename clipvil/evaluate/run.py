@@ -117,27 +117,27 @@ def from_json(told: Mapping[str, Any], folder: Path) -> Plan:
     )
 
 
-def begin(plan: Plan, version: int, seeds: Seeds, subset: Mapping[str, Any]) -> None:
+def begin(plan: Plan, version: int, seeds: Seeds, subset: Mapping[str, Any], content: str) -> None:
     """Write what the run is made from, or see that the folder holds this very run.
 
     Raises
         ValueError: the folder holds another run; names what differs
     """
-    told = to_json(plan) | {"version": version, "seeds": asdict(seeds)}
+    told = to_json(plan) | {"version": version, "seeds": asdict(seeds), "content": content}
     told["stores"] = sorted(told["stores"])
     written = {"recipe.json": told, "subset.json": dict(subset), "environment.json": environment()}
-    for name, content in written.items():
+    for name, facts in written.items():
         path = plan.folder / name
         if path.is_file():
             before = read_json(path)
-            differ = [k for k in content if k != "stores" and before.get(k) != plainly(content[k])]
+            differ = [k for k in facts if k != "stores" and before.get(k) != plainly(facts[k])]
             if differ and name != "environment.json":
                 raise ValueError(
                     f"{plan.folder} holds another run ({', '.join(differ)} differ): "
                     "take another --out, or remove it"
                 )
         else:
-            write_json(path, content, indent=None if name == "subset.json" else 1)
+            write_json(path, facts, indent=None if name == "subset.json" else 1)
 
 
 def plainly(value: Any) -> Any:

@@ -6,6 +6,8 @@ the same ids, so that what it costs is paired example by example.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -43,6 +45,15 @@ class Part:
         """Some of the examples."""
         examples = Rows(self.examples, indices)
         return Part(examples, [self.pictures[int(i)] for i in indices], self.files)
+
+
+def digest(parts: Sequence[Part]) -> str:
+    """sha256 of what examples ask, show and tell: other data make it another one."""
+    found = hashlib.sha256()
+    for some in parts:
+        for example, picture in zip(some.examples, some.pictures, strict=True):
+            found.update(repr((example.id, picture, example.words, example.target)).encode())
+    return found.hexdigest()
 
 
 def shifts(data: Data) -> tuple[str, ...]:
@@ -118,11 +129,25 @@ def tests(source: Source) -> Iterator[tuple[str | None, Part]]:
 
 
 def all_pictures(source: Source) -> dict[str, Path]:
-    """Every picture that fitting, selecting and testing may look at."""
-    files = dict(part(source, source.load().splits.fit).files)
+    """Every picture that fitting, selecting and testing may look at.
+
+    Raises
+        ValueError: a picture stands in two of the splits, so that scores would be too good
+    """
+    names = source.load().splits
+    apart = {names.fit: part(source, names.fit), names.report: part(source, names.report)}
     selecting = select(source)
     if selecting is not None:
-        files |= selecting.files
+        apart[str(names.select)] = selecting
+    for one, other in itertools.combinations(apart, 2):
+        if both := sorted(set(apart[one].pictures) & set(apart[other].pictures)):
+            raise ValueError(
+                f"{len(both)} pictures are in {one} and in {other}, {both[0]} for one: "
+                "what is tested on must not be trained on"
+            )
+    files = dict[str, Path]()
+    for some in apart.values():
+        files |= some.files
     for _, test in tests(source):
         files |= test.files
     return files

@@ -124,12 +124,13 @@ def serve(lines: IO[str], answers: IO[str]) -> None:
 def do(job: Job) -> None:
     """One job, in this process."""
     from clipvil import encoders
+    from clipvil.encoders.base import device
     from clipvil.evaluate.cell import fit_cell, score_cell
     from clipvil.features.lookup import gather
 
     if job["work"] == "encode":
         pictures = all_pictures(source_from_json(job["source"]))
-        gather(encoders.load(job["encoder"]), pictures, Path(job["where"]))
+        gather(encoders.load(job["encoder"]).to(device()), pictures, Path(job["where"]))
         return
     plan = from_json(job["plan"], Path(job["what"]))
     fit_cell(plan)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from clipvil.encoders.base import Encoder
 
 MANIFEST = "manifest.json"
+SOURCES = "sources.json"  # what the pictures of a part were when they were encoded
 TIMING = "timing.json"  # beside the store, not in it: no two runs take the same time
 
 
@@ -72,11 +73,29 @@ def stores_of(fingerprint: str, where: Path) -> dict[Path, dict[str, Any]]:
     return {p: m for p, m in manifests.items() if m.get("fingerprint") == fingerprint}
 
 
-def missing(fingerprint: str, pictures: Collection[str], where: Path) -> list[str]:
-    """Names of the pictures that no finished store under `where` has tried to encode."""
+def state(path: Path) -> list[int]:
+    """Size and time of a picture, by which a changed one is known."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def missing(fingerprint: str, pictures: Mapping[str, Path], where: Path) -> list[str]:
+    """Names of the pictures that no finished store under `where` has tried to encode.
+
+    Raises
+        ValueError: a picture is not the one that a store has under its name
+    """
     found = stores_of(fingerprint, where)
     have = {name for path in found for name in Store(path).ids}
     have |= {name for manifest in found.values() for name in manifest["failures"]}
+    for store in found:
+        before = read_json(store / SOURCES) if (store / SOURCES).is_file() else {}
+        for name in before.keys() & pictures.keys():
+            if before[name] != state(pictures[name]):
+                raise ValueError(
+                    f"{pictures[name]} is not what {store} was encoded from: remove that folder, "
+                    "or take another --store"
+                )
     return sorted(set(pictures) - have)
 
 
@@ -90,6 +109,7 @@ def gather(encoder: Encoder, pictures: Mapping[str, Path], where: Path) -> Gathe
         folder = f"{slug(encoder.card.name)}-{encoder.card.fingerprint[:8]}"
         out = where / folder / f"part-{part}"
         summary = encode(encoder, {name: pictures[name] for name in wanted}, out)
+        write_json(out / SOURCES, {name: state(pictures[name]) for name in wanted})
         write_json(out / TIMING, {"seconds": summary.seconds, "pictures": len(wanted)})
     found = stores_of(encoder.card.fingerprint, where)
     failures = {k: v for m in found.values() for k, v in m["failures"].items() if k in pictures}

@@ -24,4 +24,10 @@ def load(name: str) -> Recipe[Any]:
 
 def default(task: str, model: str) -> str:
     """Name of the recipe of a task and a model."""
-    return f"{task.partition('@')[0]}_{model}"
+    known = "vqa" if task.startswith("module:") else task.partition("@")[0]
+    return f"{known}_{model}"
+
+
+def task_of(name: str) -> str:
+    """The task that a recipe is for; the embedded world's files are those of VQA v2."""
+    return {"tabletop": "vqa2"}.get(name.partition("_")[0], name.partition("_")[0])

@@ -236,7 +236,8 @@ class _Loop:
             # the log first: lines past the checkpoint are dropped when a run goes on
             write_bytes(self.run / "metrics.jsonl", "".join(f"{s}\n" for s in self.lines).encode())
             keep.save(self.run / "last.safetensors", keep.pack(self.model, self.optimizer), facts)
-        self.accelerator.wait_for_everyone()
+        if force:  # by the clock, processes do not come here at the same step
+            self.accelerator.wait_for_everyone()
         self.saved = time.monotonic()
 
     def fitted(self, stage: Stage, examples: int) -> Fitted:

@@ -58,7 +58,7 @@ class Verb:
             recipe = tyro.cli(kind, default=recipe, prog=f"clipvil train {self.recipe}", args=args)
         fitted = api.train(
             recipe,
-            task=self.task or self.recipe.partition("_")[0],
+            task=self.task or recipes.task_of(self.recipe),
             data=self.data,
             encoder=self.encoder,
             shots=self.shots,
