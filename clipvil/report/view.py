@@ -16,7 +16,7 @@ CONTROLS: dict[Control, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A share of the training pictures as asked for, and the examples it holds."""
+    """An amount of training examples as asked for, and the examples it holds."""
 
     shots: str
     examples: int
@@ -25,7 +25,7 @@ class Size:
     def text(self) -> str:
         """`5 %` or `400 examples`."""
         share = self.shots.removesuffix("%").strip()
-        return f"{share} %" if share != self.shots else f"{self.shots} pictures"
+        return f"{share} %" if share != self.shots else f"{self.shots} examples"
 
     @property
     def full(self) -> bool:
