@@ -63,9 +63,9 @@ def plan(
         encoder_families.parse(name)
     if model not in models.names() and not model.startswith("module:"):
         models.load(model)
+    tasks.load(task)
     named = recipe if isinstance(recipe, str) else recipes.default(task, model)
     made = recipes.load(named) if recipe is None or isinstance(recipe, str) else recipe
-    tasks.load(task)
     for amount in shots:
         Shots(amount)
     root = Path(data)
