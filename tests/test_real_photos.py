@@ -39,7 +39,7 @@ def official(photos: Path, out: Path) -> None:
 def test_photographs_are_encoded_trained_on_evaluated_and_scored(
     shared: Path, tmp_path: Path
 ) -> None:
-    photos, data, run = shared / "data/coco_photos", tmp_path / "data", tmp_path / "run"
+    photos, data, run = shared / "coco_photos", tmp_path / "data", tmp_path / "run"
     official(photos, data)
     store, encoder = tmp_path / "store", "timm:test_resnet.r160_in1k,weights=random"
     clipvil("encode", "--encoder", encoder, "--images", str(photos / "images"), "--out", str(store))
