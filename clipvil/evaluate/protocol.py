@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -133,8 +133,3 @@ def available(fit: Sequence[str], select: Sequence[str] | None) -> int:
 def seeds(shots: Shots, whole: int, index: int) -> Seeds:
     """The seeds of repetition `index`: at 100 % the data stay the same."""
     return Seeds(data=0 if shots.everything(whole) else index, init=index, order=index)
-
-
-def plain(of: Seeds) -> dict[str, int]:
-    """Seeds as a record has them."""
-    return asdict(of)

@@ -9,13 +9,6 @@ from typing import Literal
 
 import tyro
 
-WHAT = {
-    "tasks": "tasks",
-    "models": "models",
-    "recipes": "recipes",
-    "encoders": "encoders",
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
