@@ -4,8 +4,10 @@ Scene `index` of a purpose depends on the seed, the purpose and the index alone,
 others are made. Sixteen pairs of shape and colour are held out: no sampled scene shows one.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final, TypeVar
 
 import numpy as np
@@ -53,17 +55,13 @@ class Scene:
 
 
 class Dice:
-    """Cheap single draws out of one numpy generator; every draw uses up one number."""
+    """Cheap single draws out of one numpy generator; every draw uses up one number.
+
+    `unit()` is a number in [0, 1): an iterator's own method, as a scene takes some hundred draws.
+    """
 
     def __init__(self, *seed: int) -> None:
-        self._random = np.random.default_rng(seed)
-        self._drawn: list[float] = []
-
-    def unit(self) -> float:
-        """A number in [0, 1)."""
-        if not self._drawn:
-            self._drawn = self._random.random(64).tolist()
-        return self._drawn.pop()
+        self.unit: Callable[[], float] = chain.from_iterable(_blocks(seed)).__next__
 
     def pick(self, num: int) -> int:
         """One of 0 ... num - 1."""
@@ -80,6 +78,13 @@ class Dice:
     def shuffled(self, items: Sequence[T]) -> list[T]:
         """The items in random order."""
         return [items[k] for _, k in sorted((self.unit(), k) for k in range(len(items)))]
+
+
+def _blocks(seed: Sequence[int]) -> Iterator[list[float]]:
+    """Random numbers without end, some at a time."""
+    random = np.random.default_rng(seed)
+    while True:
+        yield random.random(64)[::-1].tolist()
 
 
 def _shape_given_colour() -> list[list[float]]:
@@ -143,10 +148,9 @@ def _place(dice: Dice, things: Sequence[Thing], shape: int, colour: int) -> Thin
     best, x, y = -1.0, 0.5, 0.5
     for _ in range(12):
         u, v = dice.between(radius, 1 - radius), dice.between(radius, 1 - radius)
-        free = min(
-            (((u - t.x) ** 2 + (v - t.y) ** 2) ** 0.5 / (radius + t.radius) for t in things),
-            default=9.0,
-        )
+        free = 9.0
+        for t in things:
+            free = min(free, math.hypot(u - t.x, v - t.y) / (radius + t.radius))
         if free > best:
             best, x, y = free, u, v
         if best > 0.85:  # a little occlusion is wanted

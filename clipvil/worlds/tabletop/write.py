@@ -3,7 +3,6 @@
 Formats  https://visualqa.org/download.html, https://cocodataset.org/#format-data
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -135,10 +134,9 @@ def _image(number: int, file: str, size: int) -> dict[str, Any]:
 
 
 def _save(path: Path, scene: Scene, style: Style, size: int) -> None:
-    """Write a picture whole or not at all; what makes pictures count is written, and synced, last.
+    """Write a picture, in place: the files that make pictures count are written, and synced, last.
 
     Colour is kept at full resolution: halved, as JPEG has it by default, small things fade.
     """
-    part = path.with_name(f".{path.name}")
-    Image.fromarray(render(scene, style, size)).save(part, "JPEG", quality=95, subsampling=0)
-    os.replace(part, path)
+    with path.open("wb") as file:
+        Image.fromarray(render(scene, style, size)).save(file, "JPEG", quality=95, subsampling=0)
