@@ -43,8 +43,12 @@ def test_the_commands_and_the_python_run(tmp_path: Path) -> None:
             assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
     (python,) = blocks("python")
     (tmp_path / "three_lines.py").write_text(python)
+    report, results = tmp_path / "comparison/report.html", tmp_path / "comparison/results.jsonl"
+    before = results.read_bytes()
+    report.unlink()
     subprocess.run([sys.executable, "three_lines.py"], cwd=tmp_path, env=environment, check=True)
-    assert (tmp_path / "comparison-python/report.html").is_file()
+    assert report.is_file()
+    assert results.read_bytes() == before, "Python asks for the very same comparison"
 
 
 def test_the_example_row_is_what_the_reader_takes() -> None:

@@ -10,6 +10,12 @@ def recipe() -> Recipe[mcan.Config]:
         width=96, heads=4, layers=1, expand=2, flat=192, word_width=96, dropout=0.0
     )
     stage = Stage(
-        epochs=2, least_steps=200, most_steps=6_000, batch=32, learning_rate=2e-3, clip=5.0
+        epochs=2,
+        least_steps=200,
+        most_steps=6_000,
+        batch=32,
+        learning_rate=2e-3,
+        clip=5.0,
+        validations=5,
     )
     return Recipe(model="mcan", config=config, stages=(stage,), rates=(1e-3, 3e-3))
