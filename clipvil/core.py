@@ -10,6 +10,7 @@ Shapes   N examples, K columns of statistics; `...` any shape of replicates
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -208,10 +209,8 @@ class Tally:
     def totals(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """The table `[..., *shape]` for `weights [..., N]`."""
         counted, size = self.cells >= 0, self.shape[0] * self.shape[1]
-        tables = [
-            np.bincount(self.cells[counted], one, size)
-            for one in weights[..., counted].reshape(-1, counted.sum())
-        ]
+        several = weights[..., counted].reshape(math.prod(weights.shape[:-1]), -1)
+        tables = [np.bincount(self.cells[counted], one, size) for one in several]
         return np.array(tables, np.float64).reshape(*weights.shape[:-1], *self.shape)
 
 
