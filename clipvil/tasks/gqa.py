@@ -36,6 +36,7 @@ SOURCE = "https://cs.stanford.edu/people/dorarad/gqa/download.html"
 OOD_SOURCE = "https://github.com/gqa-ood/GQA-OOD"
 HIDDEN = ("test", "challenge", "submission")
 SCORED = ("val", "testdev")
+PUBLIC = ("val",)  # of the scored splits, whose choices and scene graphs are
 PARTS = ("head", "tail")  # frequent and rare answers
 
 
@@ -48,8 +49,8 @@ EXTRA = tuple(
     OfficialFile(role=role, split=split, name=f"{split}_{name}.json", source=source, optional=True)
     for split in SCORED
     for role, name, source in (
-        ("choices", "choices", SOURCE),
-        ("scene_graphs", "sceneGraphs", SOURCE),
+        ("choices", "choices", SOURCE if split in PUBLIC else "not published"),
+        ("scene_graphs", "sceneGraphs", SOURCE if split in PUBLIC else "not published"),
         ("attentions", "attentions", "the system that is scored"),
     )
 )
