@@ -160,7 +160,7 @@ class Questions(Column[Example]):
 
 
 class Key:
-    """A key of a JSON object that equals no other: an object may hold the same key twice."""
+    """A key of a JSON object that equals no other, made by msgspec: a key may be there twice."""
 
     __slots__ = ("name",)
 

@@ -100,12 +100,17 @@ def places(data: Data, asked: Sequence[OfficialFile]) -> list[Path]:
     """Where the parts of a split are; a folder may be given for them."""
     split = asked[0].split
     if ("questions", split) not in data.given:
-        numbered = [replace(file, role=f"questions {k}") for k, file in enumerate(asked)]
-        return [*find(data, numbered).values()]
+        parts = asked if len(asked) == 1 else _numbered(asked)
+        return [*find(data, parts).values()]
     (given,) = find(data, asked[:1]).values()
     if not given.is_dir():
         return [given]
-    return [*find(Data(given), [replace(f, role=f.name) for f in asked]).values()]
+    return [*find(Data(given), _numbered(asked)).values()]
+
+
+def _numbered(asked: Sequence[OfficialFile]) -> list[OfficialFile]:
+    """The files with roles of their own, as paths are found by role."""
+    return [replace(file, role=f"{file.role} {number}") for number, file in enumerate(asked, 1)]
 
 
 class Predicted(msgspec.Struct, rename={"question": "questionId"}):

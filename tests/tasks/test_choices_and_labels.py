@@ -1,5 +1,6 @@
 """Tasks with one right answer: perfect is 100, order is nothing, readers name what is spoilt."""
 
+import gzip
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -84,6 +85,19 @@ def test_ids_that_do_not_match_are_listed(made: tuple[Task, Path]) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             score(task, examples, spoilt)
+
+
+def test_gzipped_files_are_read_like_plain_ones(made: tuple[Task, Path]) -> None:
+    task, root = made
+    first = read(task, root)
+    paths = [root / f.name for f in task.files if f.split == task.splits.report]
+    for path in filter(Path.is_file, paths):
+        (root / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    assert read(task, root) == first
+    task.tiny(root)
+    for path in root.glob("*.gz"):
+        path.unlink()
 
 
 # ---------------------------------------------------------------------------- hostile files
