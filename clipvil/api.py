@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipvil import encoders as encoder_families
 from clipvil import models, progress, recipes, tasks
-from clipvil.core import Data, UsageError
+from clipvil.core import Data, Labels, UsageError
 from clipvil.evaluate.protocol import Shots
 from clipvil.evaluate.splits import Source
 
@@ -63,7 +63,7 @@ def plan(
         encoder_families.parse(name)
     if model not in models.names() and not model.startswith("module:"):
         models.load(model)
-    tasks.load(task)
+    trainable(task)
     named = recipe if isinstance(recipe, str) else recipes.default(task, model)
     made = recipes.load(named) if recipe is None or isinstance(recipe, str) else recipe
     for amount in shots:
@@ -84,6 +84,19 @@ def plan(
         store=Path(store) if store is not None else Path(out) / "stores",
         jobs=jobs or len(os.sched_getaffinity(0)),
     )
+
+
+def trainable(task: str) -> None:
+    """Check that models learn a task, and not only that predictions for it are scored.
+
+    Raises
+        UsageError: nobody knows the task, or none does
+    """
+    if not isinstance(tasks.load(task).answer, Labels):
+        raise UsageError(
+            f"no model learns {task} yet, only predictions are scored: its answers are not out of "
+            "a closed list"
+        )
 
 
 def estimate(comparison: Comparison) -> Estimate:
@@ -182,7 +195,7 @@ def train(
 
     made = recipes.load(recipe) if isinstance(recipe, str) else recipe
     source = Source(task, Data(Path(data), dict(files or {})))
-    source.load()
+    trainable(task)
     loaded = encoder_families.load(encoder).to(device())
     where = Path(store) if store is not None else Path(out) / "stores"
     with processes().main_process_first():  # under torchrun one process encodes

@@ -10,6 +10,7 @@ Shapes   N examples, K columns of statistics; `...` any shape of replicates
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +98,7 @@ class Example:
     `pictures` are names that `files.PictureIndex` resolves. `cluster` is the unit of independence
     (picture, movie or scan): subsets are drawn and intervals are computed over clusters. `strata`
     are the breakdowns it belongs to, kind -> value. `target` is None where the answer is hidden.
+    `record` is what only the task's own scorer reads.
     """
 
     id: str
@@ -108,6 +110,7 @@ class Example:
     target: Target | None = None
     strata: Mapping[str, str] = field(default_factory=dict)
     episode: Episode | None = None
+    record: object = None
 
     @property
     def words(self) -> str:
@@ -197,17 +200,39 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts too many for columns: example i counts in cell `cells[i]` of a table, -1 in none."""
+
+    cells: NDArray[np.int64]  # [N], numbered row by row
+    shape: tuple[int, int]
+
+    def totals(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The table `[..., *shape]` for `weights [..., N]`."""
+        counted, size = self.cells >= 0, self.shape[0] * self.shape[1]
+        several = weights[..., counted].reshape(math.prod(weights.shape[:-1]), -1)
+        tables = [np.bincount(self.cells[counted], one, size) for one in several]
+        return np.array(tables, np.float64).reshape(*weights.shape[:-1], *self.shape)
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
-    """Sufficient statistics: `rows[i]` belongs to `ids[i]`, its entries to `columns`."""
+    """Sufficient statistics: `rows[i]` belongs to `ids[i]`, its entries to `columns`.
+
+    `tallies` are for metrics of a whole test set that no example has by itself.
+    """
 
     ids: tuple[str, ...]
     columns: tuple[str, ...]
     rows: NDArray[np.float64]  # [N, K]
+    tallies: Mapping[str, Tally] = field(default_factory=dict)
 
     def totals(self, weights: NDArray[np.float64] | None = None) -> dict[str, NDArray[np.float64]]:
         """Sum of every column; `weights [..., N]` count each example (a bootstrap replicate)."""
-        sums = self.rows.sum(0) if weights is None else weights @ self.rows  # [..., K]
-        return {name: sums[..., k] for k, name in enumerate(self.columns)}
+        if weights is None:
+            weights = np.ones(len(self.ids))
+        sums = weights @ self.rows  # [..., K]
+        columns = {name: sums[..., k] for k, name in enumerate(self.columns)}
+        return columns | {name: tally.totals(weights) for name, tally in self.tallies.items()}
 
     def each(self) -> dict[str, NDArray[np.float64]]:
         """Every column as it is [N]: reducing these gives each example's own figures."""
@@ -216,7 +241,8 @@ class Measured:
     def where(self, keep: NDArray[np.bool_]) -> Measured:
         """The statistics of some of the examples."""
         ids = tuple(i for i, k in zip(self.ids, keep, strict=True) if k)
-        return Measured(ids, self.columns, self.rows[keep])
+        tallies = {n: Tally(tally.cells[keep], tally.shape) for n, tally in self.tallies.items()}
+        return Measured(ids, self.columns, self.rows[keep], tallies)
 
 
 Totals = Mapping[str, NDArray[np.float64]]

@@ -18,7 +18,7 @@ import re
 import tempfile
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def read_json(path: Path, kind: Any = Any) -> Any:
     """Read JSON, plain or gzipped, checked against a msgspec type; errors name file and place."""
     with open_plain(path) as file:
         try:
-            return msgspec.json.decode(file.read(), type=kind)
+            return decode(file.read(), kind)
         except SPOILT as error:
             raise ValueError(f"{path}: {error}") from error
 
@@ -127,11 +127,22 @@ def read_rows(path: Path, kind: Any = Any, key: str = "") -> Iterator[tuple[str,
 def _array(content: bytes, start: bytes, key: str) -> list[msgspec.Raw]:
     """Views of the rows of an array, which may be `key` of an object."""
     if start == b"[":
-        return msgspec.json.decode(content, type=list[msgspec.Raw])
-    outer = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        rows: list[msgspec.Raw] = decode(content, list[msgspec.Raw])
+        return rows
+    outer = decode(content, dict[str, msgspec.Raw])
     if key not in outer:
         raise msgspec.ValidationError(f"there is no list `{key}` in it")
     return msgspec.json.decode(outer[key], type=list[msgspec.Raw])
+
+
+def decode(content: bytes, kind: Any, hook: Callable[[type, Any], Any] | None = None) -> Any:
+    """JSON as a msgspec type; the one error that would not say where it is says it too."""
+    try:
+        return msgspec.json.decode(content, type=kind, dec_hook=hook)
+    except msgspec.DecodeError as error:
+        if "truncated" in str(error):
+            raise msgspec.DecodeError(f"{error} (at byte {len(content):,})") from error
+        raise
 
 
 def _lines(path: Path, file: Plain, kind: Any) -> Iterator[tuple[str, Any]]:

@@ -33,6 +33,7 @@ from clipvil.core import (
     Said,
     Segment,
     Splits,
+    Tally,
     Task,
     Text,
     Totals,
@@ -141,6 +142,23 @@ def test_a_corpus_metric_comes_from_sums(tmp_path: Path) -> None:
     assert each == pytest.approx([1, (2 / 3 * 1 / 2) ** 0.5])
     drawn = scored.measured.totals(np.array([[1.0, 1], [2, 0], [0, 2]]))
     assert CAPTION.reduce(drawn)["bleu_2"] == pytest.approx([figures["bleu_2"], *each])
+
+
+def test_a_tally_counts_what_columns_would() -> None:
+    cells, generator = np.array([0, 5, -1, 5, 3]), np.random.default_rng(0)
+    names = tuple("abcde")
+    shown = np.array([cell == np.arange(6) for cell in cells], np.float64)  # [5, 6]
+    dense = Measured(names, tuple("012345"), shown)
+    tally = Measured(names, (), np.zeros((5, 0)), {"table": Tally(cells, (2, 3))})
+    keep = np.array([True, True, False, True, False])
+    weights = generator.integers(0, 4, (3, 2, 5)).astype(float)
+    for one, other in ((tally, dense), (tally.where(keep), dense.where(keep))):
+        for drawn in (None, weights[..., : len(one.ids)]):
+            columns = [*other.totals(drawn).values()]
+            flat = np.stack(columns, axis=-1)  # [..., 6]
+            table = one.totals(drawn)["table"]
+            np.testing.assert_array_equal(table, flat.reshape(*flat.shape[:-1], 2, 3))
+    assert not tally.each(), "no example has a table by itself"
 
 
 # ---------------------------------------------------------------------------- choices

@@ -6,6 +6,7 @@ so any process on any machine can take it up where another was stopped.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -168,7 +169,9 @@ def score_cell(plan: Plan) -> None:
             answers = _answer(plan, test, vocabulary, model, statistics)
             task.write(plan.folder / answers_name(task, shift), answers)
             totals = task.measure(test.examples, answers).totals()
-            values = {name: float(value) for name, value in task.reduce(totals).items()}
+            reduced = {name: float(value) for name, value in task.reduce(totals).items()}
+            # a recall without pairs of that label has no value, and JSON has no NaN
+            values = {name: value for name, value in reduced.items() if math.isfinite(value)}
             result[shift or task.splits.report] = values
         timing = plan.folder / "timing.json"
         seconds = read_json(timing) if timing.is_file() else {}

@@ -123,9 +123,10 @@ def _moved(places: NDArray[np.intp], first: Measured, model: Measured) -> NDArra
 
 
 def values(measured: Measured, reduce: Reduce) -> dict[str, float]:
-    """The metrics themselves."""
+    """The metrics themselves, without those of tallies: they are not resampled either."""
+    alone = Measured(measured.ids, measured.columns, measured.rows)
     with np.errstate(divide="ignore", invalid="ignore"):  # nothing of a type: no value
-        return {name: float(value) for name, value in reduce(measured.totals()).items()}
+        return {name: float(value) for name, value in reduce(alone.totals()).items()}
 
 
 def ends(replicates: Floats) -> tuple[float, float]:

@@ -30,4 +30,6 @@ def default(task: str, model: str) -> str:
 
 def task_of(name: str) -> str:
     """The task that a recipe is for; the embedded world's files are those of VQA v2."""
-    return {"tabletop": "vqa2"}.get(name.partition("_")[0], name.partition("_")[0])
+    known = [task for task in registry.names("clipvil.tasks") if name.startswith(f"{task}_")]
+    longest = max(known, key=len, default=name.partition("_")[0])
+    return {"tabletop": "vqa2"}.get(longest, longest)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from clipvil.columns import Column
-from clipvil.core import Answer, Example, Humans, Measured, OfficialFile, Said, Segment
+from clipvil.core import (
+    Answer,
+    Chose,
+    Example,
+    Gold,
+    Humans,
+    Measured,
+    OfficialFile,
+    Said,
+    Segment,
+)
 from clipvil.metrics.text import credit, credits
 from clipvil.registry import unknown
 
@@ -61,6 +73,32 @@ def of_split(files: Sequence[OfficialFile], split: str) -> tuple[OfficialFile, .
     return found
 
 
+def distinct(ids: Sequence[str], path: Path, what: str) -> None:
+    """Check that no id is there twice, with eight bytes an id.
+
+    Raises
+        ValueError: some are; lists up to five
+    """
+    values, counts = np.unique(np.fromiter(map(hash, ids), np.int64), return_counts=True)
+    suspects = set(values[counts > 1].tolist())
+    if not suspects:
+        return
+    found = Counter(name for name in ids if hash(name) in suspects)
+    if listed := ", ".join([name for name, count in found.items() if count > 1][:5]):
+        raise ValueError(f"{path}: {what} that are there more than once: {listed}")
+
+
+def picture_name(name: str) -> str:
+    """A picture's name, if it is one and not a path.
+
+    Raises
+        ValueError: it is not
+    """
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError(f"{name!r} is not a picture's name")
+    return name
+
+
 def humans(example: Example) -> Humans:
     """What people answered.
 
@@ -70,6 +108,29 @@ def humans(example: Example) -> Humans:
     if not isinstance(example.target, Humans):
         raise ValueError(f"{example.id} cannot be scored: its answers are not public")
     return example.target
+
+
+def only_answer(example: Example) -> str:
+    """What the one person who was asked answered."""
+    (answer,) = humans(example).answers
+    return answer
+
+
+def gold(example: Example) -> tuple[int, ...]:
+    """The right candidates.
+
+    Raises
+        ValueError: they are hidden
+    """
+    if not isinstance(example.target, Gold):
+        raise ValueError(f"{example.id} cannot be scored: its answer is not public")
+    return example.target.indices
+
+
+def chosen(answer: Answer) -> Chose:
+    """The choice that was made."""
+    assert isinstance(answer, Chose), answer
+    return answer
 
 
 def words(answer: Answer) -> str:

@@ -1,7 +1,10 @@
 """VQA v2: open questions about COCO pictures, each answered by ten people.
 
-Source   https://visualqa.org, arXiv:1612.00837
-Files    v2_OpenEnded_mscoco_{split}_questions.json and v2_mscoco_{split}_annotations.json
+Source   https://visualqa.org, arXiv:1612.00837; `vqa2@cp`: arXiv:1712.00377, the same questions
+         split anew so that the answers to each kind of question are others than in training
+Files    v2_OpenEnded_mscoco_{split}_questions.json and v2_mscoco_{split}_annotations.json;
+         `vqa2@cp`: vqacp_v2_{split}_questions.json and vqacp_v2_{split}_annotations.json, bare
+         arrays, each question with the COCO split of its picture
 Metric   https://visualqa.org/evaluation.html, in percent; theirs is rounded to two decimals, ours
          is not
 """
@@ -11,7 +14,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -55,6 +60,12 @@ FILES = tuple(
                  name=f"v2_mscoco_{year}_annotations.json")
     for split, year in YEARS.items() if split not in HIDDEN
 )  # fmt: skip
+CP_SOURCE = "https://computing.ece.vt.edu/~aish/vqacp"
+CP_YEARS = {"train": "train2014", "test": "val2014"}  # of tiny pictures; questions name their own
+CP_FILES = tuple(
+    OfficialFile(role=role, split=split, source=CP_SOURCE, name=f"vqacp_v2_{split}_{role}.json")
+    for role in ("questions", "annotations") for split in CP_YEARS
+)  # fmt: skip
 
 
 class Asked(msgspec.Struct, gc=False):
@@ -63,6 +74,12 @@ class Asked(msgspec.Struct, gc=False):
     question_id: int
     image_id: int
     question: str
+
+
+class Placed(Asked, gc=False):
+    """A row of the questions file where pictures of two years are mixed."""
+
+    coco_split: Literal["train2014", "val2014"]
 
 
 class Told(msgspec.Struct, gc=False):
@@ -125,27 +142,30 @@ class Annotations:
         return {"answer_type": self.answer_types, "question_type": self.question_types}
 
 
-def examples(data: Data, split: str) -> Sequence[Example]:
+def examples(files: tuple[OfficialFile, ...], data: Data, split: str) -> Sequence[Example]:
     """Read one split; the answers to the test questions are hidden.
 
     Raises
         MissingFilesError: an official file is not there
         ValueError: a file is not what it should be, or the two are not of the same questions
     """
-    paths = find(data, of_split(FILES, split))
-    ids, images, words = array("q"), array("q"), Strings()
-    for _, row in read_rows(paths["questions"], Asked, "questions"):
+    paths = find(data, of_split(files, split))
+    ids, images, words, pictures = array("q"), array("q"), Strings(), Interned()
+    kind = Placed if files is CP_FILES else Asked
+    for _, row in read_rows(paths["questions"], kind, "questions"):
+        year = row.coco_split if isinstance(row, Placed) else PICTURES[split]
         ids.append(row.question_id)
         images.append(row.image_id)
+        pictures.append(f"COCO_{year}_{row.image_id:012d}")
         words.append(row.question)
     questions = Questions(
         ids=Numbered("{}", ids),
         clusters=Numbered("{}", images),
-        pictures=Numbered(f"COCO_{PICTURES[split]}_{{:012d}}", images),
+        pictures=pictures,
         words=words,
     )
     asked = _distinct(ids, paths["questions"])
-    return questions if split in HIDDEN else _answered(questions, asked, paths)
+    return _answered(questions, asked, paths) if "annotations" in paths else questions
 
 
 def _answered(
@@ -203,12 +223,12 @@ def write(path: Path, answers: Mapping[str, Answer]) -> None:
     write_json(path, rows)
 
 
-def tiny(root: Path) -> None:
+def tiny(files: tuple[OfficialFile, ...], years: Mapping[str, str], root: Path) -> None:
     """Three squares a split, and two questions about each."""
-    for number, split in enumerate(YEARS, 1):
+    for number, (split, year) in enumerate(years.items(), 1):
         asked, told = list[dict[str, object]](), list[dict[str, object]]()
         for image, colour in enumerate(COLOURS, 100 * number):
-            tiny_picture(root / f"COCO_{PICTURES[split]}_{image:012d}.jpg", colour)
+            tiny_picture(root / f"COCO_{year}_{image:012d}.jpg", colour)
             for k, (question, answer, kind) in enumerate(
                 [("What color is the square?", colour, "other"),
                  ("Is the square red?", "yes" if colour == "red" else "no", "yes/no")]
@@ -216,13 +236,13 @@ def tiny(root: Path) -> None:
                 row = {"question_id": 1000 * image + k, "image_id": image}
                 people = [{"answer": answer, "answer_confidence": "yes", "answer_id": person}
                           for person in range(1, 11)]  # fmt: skip
-                asked.append(row | {"question": question})
+                asked.append(row | {"question": question, "coco_split": year})
                 told.append(row | {"question_type": question[:4].lower().strip(),
                                    "answer_type": kind, "multiple_choice_answer": answer,
                                    "answers": people})  # fmt: skip
-        for file in of_split(FILES, split):
+        for file in of_split(files, split):
             rows = asked if file.role == "questions" else told
-            write_json(root / file.name, {file.role: rows})
+            write_json(root / file.name, rows if files is CP_FILES else {file.role: rows})
 
 
 TASK = Task(
@@ -233,11 +253,22 @@ TASK = Task(
     metrics=(Metric("accuracy", "%"),),
     splits=Splits(fit="train", select=None, report="val", hidden=HIDDEN),
     files=FILES,
-    examples=examples,
+    examples=partial(examples, FILES),
     measure=measure_vqa,
     reduce=reduce,
     read=read,
     write=write,
-    tiny=tiny,
+    tiny=partial(tiny, FILES, PICTURES),
     breakdowns=("answer_type",),
 )
+VARIANTS = {
+    "cp": replace(
+        TASK,
+        name="vqa2@cp",
+        summary="VQA-CP v2: VQA v2 split so that the answers in testing are other ones",
+        splits=Splits(fit="train", select=None, report="test"),
+        files=CP_FILES,
+        examples=partial(examples, CP_FILES),
+        tiny=partial(tiny, CP_FILES, CP_YEARS),
+    )
+}

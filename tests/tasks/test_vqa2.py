@@ -8,7 +8,7 @@ import pytest
 from clipvil.core import Data, Humans, Said, UsageError
 from clipvil.evaluate.score import score
 from clipvil.files import MissingFilesError, read_json, write_json, write_jsonl
-from clipvil.tasks.vqa2 import TASK
+from clipvil.tasks.vqa2 import TASK, VARIANTS
 
 QUESTIONS = "v2_OpenEnded_mscoco_val2014_questions.json"
 ANNOTATIONS = "v2_mscoco_val2014_annotations.json"
@@ -140,3 +140,20 @@ def test_synthetic_cases_score_as_published(expected: Path, tmp_path: Path) -> N
     scored = score(TASK, TASK.examples(Data(tmp_path), "val"), TASK.read(tmp_path / "said"))
     ours = {row["id"]: row["accuracy"] for row in scored.examples()}
     assert ours == pytest.approx(made["per_question"], abs=1e-9)
+
+
+def test_changed_priors_name_the_year_of_every_picture(tmp_path: Path) -> None:
+    task, name = VARIANTS["cp"], "vqacp_v2_test_questions.json"
+    task.tiny(tmp_path)
+    rows = read_json(tmp_path / name)
+    assert isinstance(rows, list), "a bare array, as published"
+    rows[0]["coco_split"] = "train2014"
+    write_json(tmp_path / name, rows)
+    first, second, *_ = task.examples(Data(tmp_path), "test")
+    assert first.pictures == (f"COCO_train2014_{int(first.cluster):012d}",)
+    assert second.pictures == (f"COCO_val2014_{int(first.cluster):012d}",)
+    assert first.target is not None, "the test split is public"
+    del rows[1]["coco_split"]
+    write_json(tmp_path / name, rows)
+    with pytest.raises(ValueError, match=f"{name}, row 2: .*required field `coco_split`"):
+        task.examples(Data(tmp_path), "test")

@@ -1,0 +1,66 @@
+"""Recipes find their tasks, and tasks of labels go through `compare`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clipvil import api, recipes, tasks
+from clipvil.core import Labels, UsageError
+from clipvil.files import read_json, read_jsonl
+
+RECIPE = """
+from clipvil.models import mcan
+from clipvil.train.recipe import Recipe, Stage
+
+
+def recipe():
+    config = mcan.Config(width=16, heads=2, layers=1, flat=16, word_width=16)
+    stage = Stage(least_steps=12, most_steps=12, batch=8, validations=3)
+    return Recipe(model="mcan", config=config, stages=(stage,), rates=(1e-3,))
+"""
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_recipe_is_named_after_its_task_and_model(name: str) -> None:
+    made, task = recipes.load(name), recipes.task_of(name)
+    assert isinstance(tasks.load(task).answer, Labels)
+    assert name in (recipes.default(task, made.model), f"tabletop_{made.model}")
+
+
+def test_a_variant_takes_the_recipe_of_its_task() -> None:
+    assert recipes.default("gqa@ood", "mcan") == "gqa_mcan"
+    assert recipes.task_of("snli_ve_mcan") == "snli_ve"
+
+
+@pytest.mark.parametrize("name", ["vcr", "choose"])
+def test_a_task_that_no_model_learns_says_so(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"no model learns {name} yet"):
+        api.plan(task=name, data=tmp_path, encoders=["tiny:clip"], out=tmp_path, recipe="vqa_mcan")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["snli_ve", "gqa@ood"])
+def test_tasks_of_labels_are_compared(name: str, tmp_path: Path) -> None:
+    task = tasks.load(name)
+    task.tiny(tmp_path / "data")
+    (tmp_path / "own.py").write_text(RECIPE)
+    command = [
+        sys.executable, "-m", "clipvil.cli", "compare", "--task", name,
+        "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"),
+        "--encoders", "tiny:clip", "--shots", "100%", "--seeds", "1", "--jobs", "1",
+        "--recipe", f"module:{tmp_path / 'own.py'}:recipe",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = list(read_jsonl(tmp_path / "out" / "results.jsonl"))
+    arms = {row["encoder"] for row in rows if row["metric"] == task.metrics[0].name}
+    assert len(arms) >= 4, "an encoder, shuffled pictures, text alone, the prior"
+    run = next(path.parent for path in (tmp_path / "out").rglob("answered.json"))
+    assert task.metrics[0].name in read_json(run / "result.json")[task.splits.report]
+    said = dict(task.read(run / f"answers-{task.splits.report}.json"))
+    again = [*command[:3], "predict", str(run), "--out", str(tmp_path / "again")]
+    done = subprocess.run(again, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert dict(task.read(tmp_path / "again")) == said
