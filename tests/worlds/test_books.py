@@ -124,6 +124,7 @@ def test_one_set_of_pictures_serves_every_task(world: Path) -> None:
     assert not pictures["train"] & pictures["dev"]
     told = rows(world / "vcr1annots/train.jsonl")
     assert len(told) == 40
+    assert {name for row in told for name in row["objects"]} == {"object"}, "no name tells a shape"
     for row in told:
         assert (world / row["img_fn"]).is_file()
         boxes = json.loads((world / "vcr1images" / row["metadata_fn"]).read_text())["boxes"]

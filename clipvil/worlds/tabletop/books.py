@@ -176,7 +176,7 @@ class Choices:
         """One question about a picture."""
         things = page.shown.things
         put = choice(page.asked.scene.things, Dice(self.seed, CHOICE, page.number))
-        names = [SHAPES[thing.shape] for thing in things]
+        names = ["object"] * len(things)  # what they are is asked for
         boxes = f"{self.split}/{Path(page.file).stem}.json"
         self._boxes[boxes] = {
             "boxes": [[*_box(thing, page.size), 1.0] for thing in things],
