@@ -107,6 +107,22 @@ class Tuples(Column[tuple[str, ...]]):
 
 
 @final
+class Grouped(Column[tuple[str, ...]]):
+    """Strings by owner: row i holds those that `owners` gives to i, in their order."""
+
+    def __init__(self, strings: Sequence[str], owners: NDArray[np.int64], count: int) -> None:
+        self._strings, self._order = strings, np.argsort(owners, kind="stable")
+        self._ends = np.searchsorted(owners[self._order], np.arange(count + 1))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def row(self, index: int) -> tuple[str, ...]:
+        places = self._order[self._ends[index] : self._ends[index + 1]]
+        return tuple(self._strings[place] for place in places.tolist())
+
+
+@final
 class Numbered(Column[str]):
     """Strings that differ by a number only: `Numbered("COCO_val2014_{:012d}", ids)`."""
 

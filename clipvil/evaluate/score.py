@@ -140,9 +140,13 @@ def some(ids: Iterable[str]) -> str:
 
 
 def score(
-    task: Task, examples: Sequence[Example], predictions: Iterable[tuple[str, Answer]]
+    task: Task,
+    examples: Sequence[Example],
+    predictions: Iterable[tuple[str, Answer]],
+    *,
+    thorough: bool = False,
 ) -> Score:
-    """Score the predictions for some examples.
+    """Score the predictions for some examples; `thorough`, with other programs' metrics too.
 
     Raises
         ValueError: an id is missing, repeated or unknown, or there is nothing to score
@@ -161,7 +165,8 @@ def score(
     check(answers, places, unanswered, task.partial)
     if unanswered:
         examples = Rows(examples, np.array([*places.values()], np.int64))
-    measured = task.measure(examples, answers)
+    measure = task.thorough if thorough and task.thorough else task.measure
+    measured = measure(examples, answers)
     headline = task.headline(measured.columns)
     parts = breakdown.figures(task, measured, strata)
     return Score(
