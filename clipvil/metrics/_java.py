@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from clipvil.progress import say
+
 PACKAGE = "pycocoevalcap"
 NEEDS = f"Java and {PACKAGE} (pip install 'clipvil[java]')"
 
@@ -29,6 +31,7 @@ def run(
     Raises
         ChildProcessError: it failed; says with what
     """
+    say(f"{what} runs in Java")  # for minutes, over tens of thousands of captions
     done = subprocess.run(
         ["java", f"-Xmx{memory}", "-jar", program.name, *arguments],
         cwd=program.parent, input=text, capture_output=True, text=True, encoding="utf-8",

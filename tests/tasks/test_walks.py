@@ -1,0 +1,354 @@
+"""R2R and RxR: published files and figures, walks nobody can walk, files as they must not be."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clipvil.core import Answer, Data, Example, Segment, Task, Walked
+from clipvil.evaluate.score import score
+from clipvil.files import MissingFilesError, read_json, write_json, write_jsonl
+from clipvil.graphs.connectivity import read_graph
+from clipvil.tasks import r2r, rxr
+from clipvil.tasks._walks import on_spot
+
+# ours -> what the official evaluators' figures are called in the expected files
+NAMES = {
+    "spl": "spl", "success_rate": "success", "navigation_error": "nav_error",
+    "oracle_success_rate": "oracle_success", "trajectory_length": "length", "ndtw": "ndtw",
+    "sdtw": "sdtw", "cls": "cls",
+}  # fmt: skip
+TASKS = pytest.mark.parametrize("task", [r2r.TASK, rxr.TASK], ids=lambda task: task.name)
+
+
+def published(shared: Path, split: str) -> Data:
+    folder = shared / "vln"
+    return Data(given={("annotations", split): folder / "R2R" / f"R2R_{split}.json",
+                       ("connectivity", split): folder / "connectivity"})  # fmt: skip
+
+
+# ---------------------------------------------------------------------------- official figures
+
+
+@pytest.mark.parametrize("split", ["val_seen", "val_unseen"])
+@pytest.mark.parametrize("agent", ["random", "shortest"])
+def test_agents_score_as_the_official_evaluator_says(
+    shared: Path, expected: Path, tmp_path: Path, split: str, agent: str
+) -> None:
+    told = read_json(expected / f"r2r_{split}.json.gz")[agent]
+    write_json(tmp_path / "said", told["trajectories"])
+    examples = r2r.TASK.examples(published(shared, split), split)
+    scored = score(r2r.TASK, examples, r2r.TASK.read(tmp_path / "said"))
+    rows = {row["id"]: row for row in scored.examples()}
+    for ours, theirs in NAMES.items():
+        assert scored.figures[ours].value == pytest.approx(told["summary"][theirs], abs=1e-6)
+        each = [rows[official["instr_id"]][ours] for official in told["per_instruction"]]
+        wanted = [float(official[theirs]) for official in told["per_instruction"]]
+        np.testing.assert_allclose(each, wanted, atol=1e-6)
+    r2r.TASK.write(tmp_path / "again", dict(r2r.TASK.read(tmp_path / "said")))
+    assert read_json(tmp_path / "again") == told["trajectories"], "as it was submitted"
+
+
+def test_long_paths_score_as_published_rules_say(
+    shared: Path, expected: Path, tmp_path: Path
+) -> None:
+    told = read_json(expected / "long_path_metrics.json.gz")
+    guides = [
+        {"instruction_id": k, "scan": row["scan"], "path": row["reference"], "heading": 0.0,
+         "language": "en-US", "instruction": "go"}
+        for k, row in enumerate(told)
+    ]  # fmt: skip
+    write_jsonl(tmp_path / "guide", guides)
+    said = [{"instruction_id": k, "path": row["prediction"]} for k, row in enumerate(told)]
+    write_jsonl(tmp_path / "said", said)
+    given = {("annotations", "val_unseen"): tmp_path / "guide",
+             ("connectivity", "val_unseen"): shared / "vln" / "connectivity"}  # fmt: skip
+    examples = rxr.TASK.examples(Data(given=given), "val_unseen")
+    scored = score(rxr.TASK, examples, rxr.TASK.read(tmp_path / "said"))
+    names = NAMES | {"spl": "spl_shortest", "spl_reference": "spl_reference"}
+    for row, official in zip(scored.examples(), told, strict=True):
+        for ours, theirs in names.items():
+            assert row[ours] == pytest.approx(float(official[theirs]), abs=1e-6), official
+
+
+def test_the_published_follower_scores_as_on_the_public_graphs(
+    shared: Path, tmp_path: Path
+) -> None:
+    sample = read_json(shared / "vln" / "rxr_readme_sample.json")
+    write_jsonl(tmp_path / "rxr_val_seen_guide.jsonl", [sample["guide"]])
+    write_jsonl(tmp_path / "said", [sample["follower"]])
+    given = {("connectivity", "val_seen"): shared / "vln" / "connectivity"}
+    (example,) = rxr.TASK.examples(Data(tmp_path, given), "val_seen")
+    assert example.id == "26" and example.strata == {"language": "en"}
+    figures = score(rxr.TASK, [example], rxr.TASK.read(tmp_path / "said")).figures
+    assert figures["ndtw"].value == pytest.approx(0.900267, abs=1e-6)
+    assert figures["spl"].value == pytest.approx(0.948222, abs=1e-6)
+    assert figures["ndtw/en"].value == figures["ndtw"].value
+
+
+@pytest.mark.parametrize(("split", "paths"), [("train", 1_920), ("test", 693)])
+def test_published_paths_lie_on_their_graphs(shared: Path, split: str, paths: int) -> None:
+    examples = r2r.TASK.examples(published(shared, split), split)
+    assert len({example.id.split("_")[0] for example in examples}) == paths
+    for example in examples:
+        episode = example.episode
+        assert episode is not None and episode.floor is not None
+        legs = zip(episode.path, episode.path[1:], strict=False)
+        assert all(episode.floor.joined(*leg) for leg in legs)
+        assert episode.floor is examples[0].episode.floor or example.cluster != examples[0].cluster
+
+
+# ---------------------------------------------------------------------------- what is read
+
+
+def test_an_example_has_what_the_files_say(tmp_path: Path) -> None:
+    r2r.TASK.tiny(tmp_path)
+    examples = r2r.TASK.examples(Data(tmp_path), "val_unseen")
+    assert [example.id for example in examples] == ["30_0", "30_1", "30_2", "31_0", "31_1", "31_2"]
+    second = examples[1]
+    assert second.cluster == "tiny3" and second.text == (Segment("Go on to the wall."),)
+    assert second.episode is not None and second.episode.heading == 1.5
+    assert second.episode.path == tuple(f"tiny3viewpoint{k}" for k in range(4))
+
+
+def test_instructions_come_in_three_languages(tmp_path: Path) -> None:
+    rxr.TASK.tiny(tmp_path)
+    examples = rxr.TASK.examples(Data(tmp_path), "train")
+    assert [example.strata["language"] for example in examples] == ["en", "hi", "te"]
+    assert examples[1].episode is not None and examples[1].episode.language == "hi-IN"
+    assert examples[1].words == "अंत तक चलो।"
+
+
+def test_the_folder_of_graphs_is_found_and_asked_for(tmp_path: Path) -> None:
+    r2r.TASK.tiny(tmp_path)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "connectivity").rename(tmp_path / "deep" / "connectivity")
+    assert len(r2r.TASK.examples(Data(tmp_path), "train")) == 6
+    (tmp_path / "deep" / "connectivity").rename(tmp_path / "graphs")
+    with pytest.raises(MissingFilesError, match=r"connectivity  \(connectivity of train\)"):
+        r2r.TASK.examples(Data(tmp_path), "train")
+
+
+@TASKS
+def test_the_paths_of_the_test_are_hidden(task: Task, tmp_path: Path) -> None:
+    task.tiny(tmp_path)
+    examples = task.examples(Data(tmp_path), task.splits.hidden[0])
+    said = {e.id: on_spot(e.episode.path) for e in examples if e.episode is not None}
+    with pytest.raises(ValueError, match="cannot be scored: its path is not public"):
+        score(task, examples, said.items())
+
+
+# ---------------------------------------------------------------------------- what is walked
+
+
+@pytest.fixture(params=[r2r.TASK, rxr.TASK], ids=lambda task: task.name)
+def walks(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Task, list[Example]]:
+    task: Task = request.param
+    task.tiny(tmp_path)
+    return task, list(task.examples(Data(tmp_path), task.splits.report))
+
+
+def followed(examples: list[Example]) -> dict[str, Answer]:
+    return {e.id: on_spot(e.episode.path) for e in examples if e.episode is not None}
+
+
+def test_a_perfect_walk_has_all_there_is(walks: tuple[Task, list[Example]]) -> None:
+    task, examples = walks
+    figures = score(task, examples, followed(examples).items()).figures
+    for name in ("success_rate", "oracle_success_rate", "spl", "spl_reference", "ndtw", "sdtw",
+                 "sdtw_inclusive", "cls"):  # fmt: skip
+        assert figures[name].value == 1
+    assert figures["navigation_error"].value == 0
+    backwards = examples[::-1]
+    assert score(task, backwards, followed(examples).items()).figures == figures
+
+
+@given(turns=st.lists(st.tuples(st.integers(0, 3), st.floats(-4, 4)), max_size=9))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_turning_changes_nothing_and_is_kept(
+    walks: tuple[Task, list[Example]], tmp_path: Path, turns: list[tuple[int, float]]
+) -> None:
+    task, examples = walks
+    straight = followed(examples)
+    turned = dict[str, Answer]()
+    for name, answer in straight.items():
+        assert isinstance(answer, Walked)
+        steps = [*answer.steps]
+        for place, heading in turns:
+            at = min(place, len(steps) - 1)
+            steps.insert(at + 1, (steps[at][0], heading, 0.0))
+        turned[name] = Walked(tuple(steps))
+    assert score(task, examples, turned.items()).plain() == (
+        score(task, examples, straight.items()).plain()
+    )
+    task.write(tmp_path / "said", turned)
+    if task is r2r.TASK:
+        assert dict(task.read(tmp_path / "said")) == turned
+
+
+def test_what_cannot_be_walked_is_told_with_its_step(walks: tuple[Task, list[Example]]) -> None:
+    task, examples = walks
+    first, said = examples[0], followed(examples)
+    assert first.episode is not None
+    path = first.episode.path
+    for viewpoints, message in (
+        ([path[0], path[1], path[3]], f"{first.id}, step 2: nobody can walk from {path[1]} to"),
+        ([path[0], path[0], "nowhere"], f"{first.id}, step 2: scan tiny3 has no viewpoint nowhere"),
+        (path[1:], f"{first.id}: the walk begins at {path[1]}, not at {path[0]}"),
+        ([], f"{first.id}: the walk is empty"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            score(task, examples, (said | {first.id: on_spot(viewpoints)}).items())
+
+
+def test_a_submission_is_what_the_evaluator_loads(tmp_path: Path) -> None:
+    r2r.TASK.tiny(tmp_path)
+    examples = list(r2r.TASK.examples(Data(tmp_path), "val_unseen"))
+    r2r.TASK.write(tmp_path / "submitted", followed(examples))
+    wanted, starts = set[str](), dict[str, str]()
+    for row in json.loads((tmp_path / "R2R_val_unseen.json").read_text()):
+        for k in range(len(row["instructions"])):
+            wanted.add(f"{row['path_id']}_{k}")
+            starts[f"{row['path_id']}_{k}"] = row["path"][0]
+    for item in json.loads((tmp_path / "submitted").read_text()):
+        assert item.keys() == {"instr_id", "trajectory"}
+        wanted.remove(item["instr_id"])
+        assert item["trajectory"][0][0] == starts[item["instr_id"]]
+        for viewpoint, heading, elevation in item["trajectory"]:
+            assert isinstance(viewpoint, str)
+            assert isinstance(heading, float) and isinstance(elevation, float)
+    assert not wanted
+
+
+# ---------------------------------------------------------------------------- hostile files
+
+
+def change(file: Path, **fields: Any) -> None:
+    """Spoil the second row of a file of rows."""
+    rows = [*map(json.loads, file.read_text().splitlines())]
+    inner = rows[0] if isinstance(rows[0], list) else rows
+    inner[1] |= fields
+    file.write_text("\n".join(map(json.dumps, rows)))
+
+
+SPOILT = [
+    ({"scan": "nowhere"}, "no navigation graph"),
+    ({"scan": "../connectivity/tiny3"}, "is no name of a scan"),
+    ({"scan": ""}, "is no name of a scan"),
+    ({"scan": 3}, "Expected `str`"),
+    ({"path": ["tiny3viewpoint0", "nowhere"]}, "no viewpoint nowhere"),
+    ({"path": ["tiny3viewpoint0"]}, "a start and, unless it is hidden, a goal"),
+    ({"path": []}, "a start and"),
+    ({"path": "tiny3viewpoint0"}, "Expected `array`"),
+    ({"heading": float("nan")}, "malformed|invalid"),
+    ({"heading": None}, "Expected `float`"),
+]
+
+
+@TASKS
+@pytest.mark.parametrize(("fields", "message"), SPOILT, ids=lambda case: str(case)[:30])
+def test_spoilt_rows_are_named(
+    task: Task, fields: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    task.tiny(tmp_path)
+    (name,) = (f.name for f in task.files if (f.role, f.split) == ("annotations", "val_unseen"))
+    change(tmp_path / name, **fields)
+    place = "row 2" if task is r2r.TASK else "line 2"
+    with pytest.raises(ValueError, match=f"{place}: .*({message})|{name}: .*malformed") as raised:
+        task.examples(Data(tmp_path), "val_unseen")
+    assert name in str(raised.value)
+
+
+def test_an_id_is_there_once(tmp_path: Path) -> None:
+    r2r.TASK.tiny(tmp_path)
+    change(tmp_path / "R2R_train.json", path_id=10)
+    with pytest.raises(ValueError, match=r"R2R_train\.json, row 2: path 10 is also row 1"):
+        r2r.TASK.examples(Data(tmp_path), "train")
+    rxr.TASK.tiny(tmp_path)
+    change(tmp_path / "rxr_train_guide.jsonl", instruction_id=10)
+    with pytest.raises(ValueError, match=r"line 2: instruction 10 is also line 1"):
+        rxr.TASK.examples(Data(tmp_path), "train")
+
+
+POSE = [1.0] * 16
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"pose": [*POSE[:3], float("nan"), *POSE[4:]]}, "malformed|invalid"),
+        ({"pose": [*POSE[:3], 1e300, *POSE[4:]]}, "is not in this world"),
+        ({"pose": POSE[:3]}, "a pose has 16 numbers, not 3"),
+        ({"pose": [None] * 16}, "Expected `float`"),
+        ({"unobstructed": [True]}, "does not tell of all viewpoints"),
+        ({"unobstructed": [0, 1, 0, 1]}, "Expected `bool`"),
+        ({"image_id": "tiny1viewpoint0"}, "a viewpoint is there more than once"),
+        ({"included": "yes"}, "Expected `bool`"),
+    ],
+)
+def test_spoilt_graphs_are_named(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
+    r2r.TASK.tiny(tmp_path)
+    change(tmp_path / "connectivity" / "tiny1_connectivity.json", **fields)
+    with pytest.raises(ValueError, match=message) as raised:
+        r2r.TASK.examples(Data(tmp_path), "train")
+    assert "tiny1_connectivity.json" in str(raised.value)
+
+
+def test_where_no_way_leads_is_told(tmp_path: Path) -> None:
+    r2r.TASK.tiny(tmp_path)
+    folder = tmp_path / "connectivity"
+    rows = read_json(folder / "tiny1_connectivity.json")
+    for one, other in ((1, 2), (2, 1)):
+        rows[one]["unobstructed"][other] = False
+    write_json(folder / "tiny1_connectivity.json", rows)
+    graph = read_graph(folder, "tiny1")
+    assert not graph.joined("tiny1viewpoint1", "tiny1viewpoint2")
+    with pytest.raises(ValueError, match=r"R2R_train\.json, row 1: scan tiny1 has no way from"):
+        r2r.TASK.examples(Data(tmp_path), "train")
+
+
+@TASKS
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {}, [], {"id": "1"}, {"id": "1", "answer": "a"}, {"id": "1", "answer": [1]},
+        {"instr_id": "1", "trajectory": [["a", 0.0]]}, {"instr_id": "1", "trajectory": ["a"]},
+        {"instr_id": "1", "trajectory": [["a", "0", 0]]}, {"instruction_id": 1, "path": [["a"]]},
+        {"instr_id": "1", "trajectory": [["a", None, 0]]}, {"instruction_id": "x", "path": ["a"]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_spoilt_predictions_are_named(task: Task, spoilt: Any, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "said", [{"id": "1", "answer": ["a"]}, spoilt])
+    with pytest.raises(ValueError, match="said, line 2: "):
+        list(task.read(tmp_path / "said"))
+
+
+KEYS = ["id", "answer", "instr_id", "trajectory", "instruction_id", "path", "scan", "heading"]
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(width=32) | st.text(max_size=3)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner),
+    max_leaves=12,
+)
+
+
+@TASKS
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=JSON)
+def test_whatever_is_in_a_file_it_reads_or_its_name_is_told(
+    task: Task, tmp_path: Path, value: Any
+) -> None:
+    path, problems = tmp_path / "f", list[str]()
+    path.write_text(json.dumps(value))
+    given = Data(given={("annotations", "train"): path, ("connectivity", "train"): tmp_path})
+    for read in (lambda: task.examples(given, "train"), lambda: list(task.read(path))):
+        try:
+            read()
+        except ValueError as error:
+            problems.append(str(error))
+    assert all(str(path) in problem for problem in problems)
