@@ -85,13 +85,16 @@ class Score:
     def minus(self, other: Score) -> Gain:
         """The paired difference to another system, resampled over clusters.
 
+        The other one may have been measured less thoroughly.
+
         Raises
             ValueError: the two did not answer the same examples
         """
-        metric = self.task.headline(self.measured.columns)
-        found = compare_answers(
-            self.measured, other.measured, self.clusters, self.task.reduce, metric.name
-        )
+        columns = other.measured.columns
+        metric = self.task.headline(columns)
+        places = [self.measured.columns.index(column) for column in columns]
+        ours = Measured(self.measured.ids, columns, self.measured.rows[:, places])
+        found = compare_answers(ours, other.measured, self.clusters, self.task.reduce, metric.name)
         return Gain(
             metric=metric.name,
             value=found.value,

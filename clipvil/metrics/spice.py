@@ -25,9 +25,9 @@ COLUMNS = ("spice",)
 
 
 class Parts(msgspec.Struct):
-    """Precision, recall and F of one kind of tuples; only F is used here."""
+    """Precision, recall and F of one kind of tuples; only F is used here, null where undefined."""
 
-    f: float
+    f: float | None
 
 
 class Kinds(msgspec.Struct, rename={"whole": "All"}):
@@ -70,7 +70,7 @@ def statistics(
     of = {row.image_id: row.scores.whole.f for row in scored}
     if of.keys() != set(range(len(images))):
         raise ChildProcessError(f"SPICE failed: {len(of)} answers to {len(images)} captions")
-    return np.array([[of[image]] for image in range(len(images))])
+    return np.array([[of[image]] for image in range(len(images))], np.float64)
 
 
 def reduce(totals: Totals) -> dict[str, NDArray[np.float64]]:

@@ -65,7 +65,7 @@ class Verb:
             progress.say(f"{scored.unanswered:,} examples without a prediction are left out")
         gain = None
         if self.compare is not None:
-            gain = scored.minus(score(task, examples, task.read(self.compare), thorough=True))
+            gain = scored.minus(score(task, examples, task.read(self.compare)))
         if self.json:
             print(json.dumps(scored.plain() | ({"difference": asdict(gain)} if gain else {})))
         else:
