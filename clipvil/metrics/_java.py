@@ -33,7 +33,7 @@ def run(
     """
     say(f"{what} runs in Java")  # for minutes, over tens of thousands of captions
     done = subprocess.run(
-        ["java", f"-Xmx{memory}", "-jar", program.name, *arguments],
+        ["java", f"-Xmx{memory}", "-Dfile.encoding=UTF-8", "-jar", program.name, *arguments],
         cwd=program.parent, input=text, capture_output=True, text=True, encoding="utf-8",
     )  # fmt: skip
     if done.returncode:

@@ -23,9 +23,9 @@ SAID = [("1", Said("a cat")), ("2", Said("the dog runs"))]
 # the layout of the program's output, with what it is known to leave empty
 SPICE = """
 import json, sys
-assert sys.argv[1:4] == ["-Xmx8G", "-jar", "spice-1.0.jar"], sys.argv
+assert sys.argv[1] == "-Xmx8G" and sys.argv[3:5] == ["-jar", "spice-1.0.jar"], sys.argv
 rows = []
-for row in json.load(open(sys.argv[4])):
+for row in json.load(open(sys.argv[5])):
     f = 0.25 * len(row["refs"]) * len(row["test"].split())
     scores = {"All": {"pr": 0.1, "re": 0.2, "f": f, "tp": 1.0}, "Object": {"f": None}}
     rows.append({"image_id": row["image_id"], "test_tuples": [], "scores": scores})
