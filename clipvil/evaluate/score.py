@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,7 @@ class Score:
         columns = other.measured.columns
         metric = self.task.headline(columns)
         places = [self.measured.columns.index(column) for column in columns]
-        ours = Measured(self.measured.ids, columns, self.measured.rows[:, places])
+        ours = replace(self.measured, columns=columns, rows=self.measured.rows[:, places])
         found = compare_answers(ours, other.measured, self.clusters, self.task.reduce, metric.name)
         return Gain(
             metric=metric.name,
