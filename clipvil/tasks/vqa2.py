@@ -32,6 +32,7 @@ from clipvil.core import (
 )
 from clipvil.files import find, read_rows, write_json
 from clipvil.metrics import ratio
+from clipvil.tasks._kept import kept
 from clipvil.tasks.base import (
     COLOURS,
     Questions,
@@ -233,7 +234,7 @@ TASK = Task(
     metrics=(Metric("accuracy", "%"),),
     splits=Splits(fit="train", select=None, report="val", hidden=HIDDEN),
     files=FILES,
-    examples=examples,
+    examples=kept("vqa2", FILES, examples),
     measure=measure_vqa,
     reduce=reduce,
     read=read,
