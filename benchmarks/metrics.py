@@ -14,20 +14,20 @@ import json
 import math
 import os
 import platform
-import random
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import made
 import numpy as np
 
-IMAGES, REFERENCES = 40_504, 5  # COCO's val2014
+IMAGES = 40_504  # COCO's val2014
 QUESTIONS_VAL, QUESTIONS_TRAIN, PICTURES_TRAIN = 214_354, 443_757, 82_783  # VQA v2
 WALKS = 2_349  # R2R's val_unseen
 BATCH, SAMPLES, LONGEST = 10, 6, 20  # a self-critical step: five samples and the greedy caption
@@ -59,26 +59,6 @@ def timed(run: Callable[[], Any]) -> tuple[Any, float, float]:
 # ---------------------------------------------------------------------------- captions
 
 
-def made_captions(shared: Path, count: int) -> Iterator[tuple[str, list[str], str]]:
-    """Pictures with references and a caption: published ones, a word of each exchanged."""
-    folder, generator = shared / "coco_captions", random.Random(0)
-    told = defaultdict[int, list[str]](list)
-    for row in json.loads((folder / "captions_val2017_part.json").read_text())["annotations"]:
-        told[row["image_id"]].append(row["caption"].replace("\n", " "))
-    said = json.loads((folder / "candidates_val2017_part.json").read_text())
-    vocabulary = [word for several in told.values() for one in several for word in one.split()]
-
-    def changed(caption: str) -> str:
-        words = caption.split()
-        words[generator.randrange(len(words))] = generator.choice(vocabulary)
-        return " ".join(words)
-
-    for number in range(count):
-        row = said[number % len(said)]
-        references = [changed(one) for one in told[row["image_id"]][:REFERENCES]]
-        yield str(number), references, changed(row["caption"])
-
-
 def captions(shared: Path, share: float) -> Row:
     """Tokens, BLEU, ROUGE-L and CIDEr."""
     from pycocoevalcap.bleu.bleu import Bleu
@@ -91,18 +71,18 @@ def captions(shared: Path, share: float) -> Row:
     from clipvil.tasks._captions import Captioned
     from clipvil.tasks.coco_caption import TASK
 
-    made = [*made_captions(shared, round(IMAGES * share))]
-    ids = [image for image, _, _ in made]
-    examples = Captioned(ids=ids, pictures=ids, captions=[tuple(told) for _, told, _ in made])
+    pictures = [*made.captions(shared, round(IMAGES * share))]
+    ids = [image for image, _, _ in pictures]
+    examples = Captioned(ids=ids, pictures=ids, captions=[tuple(told) for _, told, _ in pictures])
 
     def ours() -> dict[str, float | None]:
-        scored = score(TASK, examples, [(image, Said(said)) for image, _, said in made])
+        scored = score(TASK, examples, [(image, Said(said)) for image, _, said in pictures])
         return {name: figure.value for name, figure in scored.figures.items()}
 
     def theirs() -> dict[str, float]:
         tokenise = PTBTokenizer().tokenize
-        told = tokenise({i: [{"caption": one} for one in several] for i, several, _ in made})
-        said = tokenise({i: [{"caption": one}] for i, _, one in made})
+        told = tokenise({i: [{"caption": one} for one in several] for i, several, _ in pictures})
+        said = tokenise({i: [{"caption": one}] for i, _, one in pictures})
         bleu = Bleu(4).compute_score(told, said, verbose=0)[0]
         return {
             **{f"bleu_{n}": value for n, value in enumerate(bleu, 1)},
@@ -119,12 +99,14 @@ def captions(shared: Path, share: float) -> Row:
 
 
 def rewards(shared: Path, share: float) -> Row:
-    """CIDEr-D of one self-critical step: ten images, six captions each."""
+    """CIDEr-D of one self-critical step: ten images, six captions each; ours has its references
+    prepared, as they are once for all steps, theirs cooks them in each step.
+    """
     from pycocoevalcap.cider.cider_scorer import CiderScorer, precook
 
     from clipvil.metrics import reward
 
-    made = [*made_captions(shared, max(BATCH, round(IMAGES * share)))]
+    pictures = [*made.captions(shared, max(BATCH, round(IMAGES * share)))]
     known = dict[str, int]()
 
     def numbers(caption: str) -> list[int]:
@@ -132,7 +114,7 @@ def rewards(shared: Path, share: float) -> Row:
         ids = [known.setdefault(word, len(known) + 1) for word in words]
         return [*ids, *[0] * (LONGEST + 1 - len(ids))]
 
-    told = [np.array([numbers(one) for one in several], np.int64) for _, several, _ in made]
+    told = [np.array([numbers(one) for one in several], np.int64) for _, several, _ in pictures]
     generator = np.random.default_rng(0)
     samples = np.stack([one[generator.integers(len(one), size=SAMPLES)] for one in told[:BATCH]])
     spoilt = generator.random(samples.shape) < 0.2
@@ -180,39 +162,6 @@ def rewards(shared: Path, share: float) -> Row:
 # ---------------------------------------------------------------------------- questions
 
 
-def made_vqa(folder: Path, questions: int, pictures: int, split: str) -> None:
-    """VQA v2's files of true size: answers as skewed as real ones, ten a question."""
-    generator = np.random.default_rng(0)
-    from clipvil.tasks.vqa2 import FILES
-
-    words = [f"answer {k}" for k in range(20_000)]
-    names = {file.role: file.name for file in FILES if file.split == split}
-    right = np.minimum(generator.zipf(1.4, questions), len(words)) - 1
-    wrong = np.minimum(generator.zipf(1.4, (questions, 10)), len(words)) - 1
-    agrees = generator.random((questions, 10)) < 0.7
-    with (
-        (folder / names["questions"]).open("w") as asked,
-        (folder / names["annotations"]).open("w") as told,
-    ):
-        asked.write('{"info": {}, "questions": [')
-        told.write('{"info": {}, "annotations": [')
-        for k in range(questions):
-            comma = ", " if k else ""
-            name, image = 1000 * k, k % pictures
-            question = f"What is the thing number {k % 9973} beside the other one?"
-            row = {"image_id": image, "question": question, "question_id": name}
-            asked.write(comma + json.dumps(row))
-            people = [words[right[k] if agrees[k, p] else wrong[k, p]] for p in range(10)]
-            answers = [{"answer": one, "answer_confidence": "yes", "answer_id": p}
-                       for p, one in enumerate(people, 1)]  # fmt: skip
-            row = {"question_type": "what is the", "multiple_choice_answer": people[0],
-                   "answers": answers, "image_id": image, "answer_type": "other",
-                   "question_id": name}  # fmt: skip
-            told.write(comma + json.dumps(row))
-        asked.write("]}")
-        told.write("]}")
-
-
 def vqa_accuracy(shared: Path, share: float) -> Row:
     """VQA accuracy of the validation questions, files in memory."""
     from clipvil.core import Data, Said
@@ -220,7 +169,7 @@ def vqa_accuracy(shared: Path, share: float) -> Row:
     from clipvil.tasks.vqa2 import TASK
 
     with tempfile.TemporaryDirectory() as name:
-        made_vqa(Path(name), round(QUESTIONS_VAL * share), 40_504, "val")
+        made.vqa(Path(name), round(QUESTIONS_VAL * share), 40_504, "val")
         examples = TASK.examples(Data(Path(name)), "val")
     said = [(example.id, Said(example.target.answers[0])) for example in examples]
     _, seconds, wall = timed(lambda: score(TASK, examples, said))
@@ -240,7 +189,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
 def vqa_load(shared: Path, share: float, *, again: bool = False) -> Row:
     """VQA v2's training questions read in a process of its own: time and peak memory."""
     with tempfile.TemporaryDirectory() as name:
-        made_vqa(Path(name), round(QUESTIONS_TRAIN * share), PICTURES_TRAIN, "train")
+        made.vqa(Path(name), round(QUESTIONS_TRAIN * share), PICTURES_TRAIN, "train")
         kept = os.environ | {"XDG_CACHE_HOME": str(Path(name) / "cache")}
 
         def load() -> float:

@@ -1,5 +1,6 @@
 """R2R and RxR: published files and figures, and walks that nobody can walk."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -119,6 +120,16 @@ def test_instructions_come_in_three_languages(tmp_path: Path) -> None:
     assert [example.strata["language"] for example in examples] == ["en", "hi", "te"]
     assert examples[1].episode is not None and examples[1].episode.language == "hi-IN"
     assert examples[1].words == "अंत तक चलो।"
+
+
+def test_guides_come_gzipped(tmp_path: Path) -> None:
+    rxr.TASK.tiny(tmp_path)
+    plain = tmp_path / "rxr_val_unseen_guide.jsonl"
+    before = [example.words for example in rxr.TASK.examples(Data(tmp_path), "val_unseen")]
+    plain.with_name(f"{plain.name}.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    after = rxr.TASK.examples(Data(tmp_path), "val_unseen")
+    assert [example.words for example in after] == before
 
 
 def test_the_folder_of_graphs_is_found_and_asked_for(tmp_path: Path) -> None:
