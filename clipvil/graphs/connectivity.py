@@ -98,7 +98,7 @@ def read_graph(folder: Path, scan: str) -> Graph:
     Raises
         ValueError: the file is not there, or not what it should be, or `scan` is no name of one
     """
-    if not re.fullmatch(r"\w+", scan):
+    if not re.fullmatch(r"\w{1,64}", scan):
         raise ValueError(f"{scan!r} is no name of a scan")
     path = folder / f"{scan}{SUFFIX}"
     if not path.is_file():
@@ -107,6 +107,8 @@ def read_graph(folder: Path, scan: str) -> Graph:
     for viewpoint in viewpoints:
         if len(viewpoint.unobstructed) != len(viewpoints):
             raise ValueError(f"{path}: {viewpoint.image_id} does not tell of all viewpoints")
+    if not viewpoints:
+        raise ValueError(f"{path}: no viewpoints")
     if len({viewpoint.image_id for viewpoint in viewpoints}) < len(viewpoints):
         raise ValueError(f"{path}: a viewpoint is there more than once")
     return Graph(scan, viewpoints)

@@ -23,9 +23,7 @@ def jar(name: str) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def run(
-    what: str, program: Path, arguments: Sequence[str], *, memory: str, text: str | None = None
-) -> str:
+def run(what: str, program: Path, arguments: Sequence[str], *, memory: str, text: str = "") -> str:
     """What a program prints when it is told `text`.
 
     Raises

@@ -28,6 +28,7 @@ SPOILT = [
     ({"scan": "nowhere"}, "no navigation graph"),
     ({"scan": "../connectivity/tiny3"}, "is no name of a scan"),
     ({"scan": ""}, "is no name of a scan"),
+    ({"scan": "a" * 999}, "is no name of a scan"),
     ({"scan": 3}, "Expected `str`"),
     ({"path": ["tiny3viewpoint0", "nowhere"]}, "no viewpoint nowhere"),
     ({"path": ["tiny3viewpoint0"]}, "a start and, unless it is hidden, a goal"),
@@ -85,6 +86,12 @@ def test_spoilt_graphs_are_named(tmp_path: Path, fields: dict[str, Any], message
     with pytest.raises(ValueError, match=message) as raised:
         r2r.TASK.examples(Data(tmp_path), "train")
     assert "tiny1_connectivity.json" in str(raised.value)
+
+
+def test_a_graph_has_viewpoints(tmp_path: Path) -> None:
+    (tmp_path / "tiny1_connectivity.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"tiny1_connectivity\.json: no viewpoints"):
+        read_graph(tmp_path, "tiny1")
 
 
 def test_where_no_way_leads_is_told(tmp_path: Path) -> None:
