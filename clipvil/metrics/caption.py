@@ -206,7 +206,9 @@ def _joined(gram: Ints, caption: Ints, owner: Ints, num_images: int, pairs: Ints
     key, count = np.unique(caption * size + gram, return_counts=True)
     caption, gram = np.divmod(key, size)
     ours = int(np.searchsorted(caption, num_images))  # candidates come first
-    seen = np.unique(owner[caption[ours:] - num_images] * size + gram[ours:]) % size
+    # sorted by hand: without counts, numpy's unique hashes, which takes twenty times as long here
+    told = np.sort(owner[caption[ours:] - num_images] * size + gram[ours:])
+    seen = told[np.diff(told, prepend=-1) > 0] % size
     rarity = np.log(num_images) - np.log(np.maximum(1, np.bincount(seen, minlength=size)))
     square = np.bincount(caption, (count * rarity[gram]) ** 2, num_images + len(owner))
     first = np.searchsorted(owner, np.arange(num_images))
