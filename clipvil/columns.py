@@ -1,11 +1,14 @@
-"""Columns: sequences that hold millions of rows in a few blocks instead of a list of objects."""
+"""Columns: sequences that hold millions of rows in a few blocks instead of a list of objects.
+
+Some can be taken apart into named arrays and put together again, to be kept in a file.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar, final, overload
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +40,34 @@ class Column(Sequence[T]):
         return map(self.row, range(len(self)))
 
 
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Packed(Column[T]):
+    """A column that can be taken apart into arrays."""
+
+    @abstractmethod
+    def arrays(self) -> Arrays:
+        """What it consists of."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, arrays: Arrays) -> Self:
+        """The column that consists of these."""
+
+
+def inner(name: str, arrays: Arrays) -> Arrays:
+    """The arrays of a column within a column, which are named `name.`..."""
+    return {k.removeprefix(f"{name}."): v for k, v in arrays.items() if k.startswith(f"{name}.")}
+
+
+def outer(name: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """The arrays of a column as they are named within another."""
+    return {f"{name}.{k}": v for k, v in arrays.items()}
+
+
 @final
-class Strings(Column[str]):
+class Strings(Packed[str]):
     """Many strings in one block of UTF-8: a million questions in tens of megabytes."""
 
     def __init__(self, strings: Iterable[str] = ()) -> None:
@@ -57,9 +86,19 @@ class Strings(Column[str]):
     def row(self, index: int) -> str:
         return self._block[self._ends[index] : self._ends[index + 1]].decode()
 
+    def arrays(self) -> Arrays:
+        return {"block": np.frombuffer(self._block, np.uint8), "ends": np.array(self._ends)}
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> Self:
+        column = cls()
+        column._block = bytearray(arrays["block"])
+        column._ends = array("q", arrays["ends"].tobytes())
+        return column
+
 
 @final
-class Interned(Column[str]):
+class Interned(Packed[str]):
     """Many strings out of few: `values[codes[i]]` is row i."""
 
     def __init__(self, strings: Iterable[str] = ()) -> None:
@@ -81,9 +120,20 @@ class Interned(Column[str]):
     def row(self, index: int) -> str:
         return self.values[self.codes[index]]
 
+    def arrays(self) -> Arrays:
+        return {"codes": np.array(self.codes), **outer("values", Strings(self.values).arrays())}
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> Self:
+        column = cls()
+        column.codes = array("i", arrays["codes"].tobytes())
+        column.values = list(Strings.of(inner("values", arrays)))
+        column._known = {value: code for code, value in enumerate(column.values)}
+        return column
+
 
 @final
-class Tuples(Column[tuple[str, ...]]):
+class Tuples(Packed[tuple[str, ...]]):
     """Many short tuples of strings out of few, such as ten people's answers to each question."""
 
     def __init__(self, tuples: Iterable[Iterable[str]] = ()) -> None:
@@ -105,9 +155,35 @@ class Tuples(Column[tuple[str, ...]]):
         codes = self._strings.codes[self._ends[index] : self._ends[index + 1]]
         return tuple([values[code] for code in codes])
 
+    def arrays(self) -> Arrays:
+        return {"ends": np.array(self._ends), **outer("strings", self._strings.arrays())}
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> Self:
+        column = cls()
+        column._strings = Interned.of(inner("strings", arrays))
+        column._ends = array("q", arrays["ends"].tobytes())
+        return column
+
 
 @final
-class Numbered(Column[str]):
+class Grouped(Column[tuple[str, ...]]):
+    """Strings by owner: row i holds those that `owners` gives to i, in their order."""
+
+    def __init__(self, strings: Sequence[str], owners: NDArray[np.int64], count: int) -> None:
+        self._strings, self._order = strings, np.argsort(owners, kind="stable")
+        self._ends = np.searchsorted(owners[self._order], np.arange(count + 1))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def row(self, index: int) -> tuple[str, ...]:
+        places = self._order[self._ends[index] : self._ends[index + 1]]
+        return tuple(self._strings[place] for place in places.tolist())
+
+
+@final
+class Numbered(Packed[str]):
     """Strings that differ by a number only: `Numbered("COCO_val2014_{:012d}", ids)`."""
 
     def __init__(self, pattern: str, numbers: Iterable[int]) -> None:
@@ -118,6 +194,14 @@ class Numbered(Column[str]):
 
     def row(self, index: int) -> str:
         return self._pattern.format(self._numbers[index])
+
+    def arrays(self) -> Arrays:
+        pattern = np.frombuffer(self._pattern.encode(), np.uint8)
+        return {"pattern": pattern, "numbers": np.array(self._numbers)}
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> Self:
+        return cls(arrays["pattern"].tobytes().decode(), array("q", arrays["numbers"].tobytes()))
 
 
 class Rows(Sequence[Any]):

@@ -48,6 +48,10 @@ class Floor(Protocol):
         """Length of the shortest way between two viewpoints in metres."""
         ...
 
+    def joined(self, start: str, end: str) -> bool:
+        """Whether one step leads from a viewpoint to another."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Episode:
@@ -296,6 +300,7 @@ class Task:
     tiny       writes a few examples of every split in the published format, with pictures
     breakdowns kinds of `strata` that the official scorer reports beside the headline
     metrics    in order of importance; the headline is the first that the data allow
+    thorough   as `measure`, with what takes another program (METEOR): for `score`, not for training
     partial    whether the official scorer scores what was answered and leaves out the rest
     """
 
@@ -313,6 +318,7 @@ class Task:
     write: Callable[[Path, Mapping[str, Answer]], None]
     tiny: Callable[[Path], None]
     breakdowns: tuple[str, ...] = ()
+    thorough: Callable[[Sequence[Example], Mapping[str, Answer]], Measured] | None = None
     partial: bool = False
 
     def headline(self, columns: Collection[str]) -> Metric:

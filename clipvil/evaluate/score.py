@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,13 +85,16 @@ class Score:
     def minus(self, other: Score) -> Gain:
         """The paired difference to another system, resampled over clusters.
 
+        The other one may have been measured less thoroughly.
+
         Raises
             ValueError: the two did not answer the same examples
         """
-        metric = self.task.headline(self.measured.columns)
-        found = compare_answers(
-            self.measured, other.measured, self.clusters, self.task.reduce, metric.name
-        )
+        columns = other.measured.columns
+        metric = self.task.headline(columns)
+        places = [self.measured.columns.index(column) for column in columns]
+        ours = replace(self.measured, columns=columns, rows=self.measured.rows[:, places])
+        found = compare_answers(ours, other.measured, self.clusters, self.task.reduce, metric.name)
         return Gain(
             metric=metric.name,
             value=found.value,
@@ -140,9 +143,13 @@ def some(ids: Iterable[str]) -> str:
 
 
 def score(
-    task: Task, examples: Sequence[Example], predictions: Iterable[tuple[str, Answer]]
+    task: Task,
+    examples: Sequence[Example],
+    predictions: Iterable[tuple[str, Answer]],
+    *,
+    thorough: bool = False,
 ) -> Score:
-    """Score the predictions for some examples.
+    """Score the predictions for some examples; `thorough`, with other programs' metrics too.
 
     Raises
         ValueError: an id is missing, repeated or unknown, or there is nothing to score
@@ -161,7 +168,8 @@ def score(
     check(answers, places, unanswered, task.partial)
     if unanswered:
         examples = Rows(examples, np.array([*places.values()], np.int64))
-    measured = task.measure(examples, answers)
+    measure = task.thorough if thorough and task.thorough else task.measure
+    measured = measure(examples, answers)
     headline = task.headline(measured.columns)
     parts = breakdown.figures(task, measured, strata)
     return Score(

@@ -7,6 +7,8 @@ Units    metres; an edge is as long as the straight line between the two cameras
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import final
 
@@ -16,6 +18,7 @@ import numpy as np
 from clipvil.files import read_json
 
 SUFFIX = "_connectivity.json"
+FAR = 1e6  # metres; no house is as large
 POSITION = (3, 7, 11)  # of x, y and z in a row-major 4 x 4 pose
 
 
@@ -30,6 +33,8 @@ class Viewpoint(msgspec.Struct):
     def __post_init__(self) -> None:
         if len(self.pose) != 16:
             raise ValueError(f"a pose has 16 numbers, not {len(self.pose)}")
+        if not all(abs(number) < FAR for number in self.pose):
+            raise ValueError(f"the pose of {self.image_id} is not in this world")
 
 
 @final
@@ -51,7 +56,9 @@ class Graph:
         metres = np.linalg.norm(position[start] - position[end], axis=1)
         ways = csr_array((metres, (start, end)), shape=edges.shape)
         self._metres = csgraph.dijkstra(ways, directed=False).tolist()
+        edges |= edges.T
         linked = np.flatnonzero(edges.any(1))
+        self._edges = edges
         self._places = {viewpoints[k].image_id: int(k) for k in linked}
 
     @property
@@ -63,21 +70,36 @@ class Graph:
         """Length of the shortest way between two viewpoints in metres.
 
         Raises
+            ValueError: the scan has no such viewpoint, or no way between the two
+        """
+        metres: float = self._metres[self._place(start)][self._place(end)]
+        if metres == math.inf:
+            raise ValueError(f"scan {self.scan} has no way from {start} to {end}")
+        return metres
+
+    def joined(self, start: str, end: str) -> bool:
+        """Whether one step leads from a viewpoint to another.
+
+        Raises
             ValueError: the scan has no such viewpoint
         """
-        try:
-            metres: float = self._metres[self._places[start]][self._places[end]]
-        except KeyError as error:
-            raise ValueError(f"scan {self.scan} has no viewpoint {error.args[0]}") from None
-        return metres
+        return bool(self._edges[self._place(start), self._place(end)])
+
+    def _place(self, viewpoint: str) -> int:
+        place = self._places.get(viewpoint)
+        if place is None:
+            raise ValueError(f"scan {self.scan} has no viewpoint {viewpoint}")
+        return place
 
 
 def read_graph(folder: Path, scan: str) -> Graph:
     """The graph of a scan, from the folder of the connectivity files.
 
     Raises
-        ValueError: the file is not there, or not what it should be
+        ValueError: the file is not there, or not what it should be, or `scan` is no name of one
     """
+    if not re.fullmatch(r"\w{1,64}", scan):
+        raise ValueError(f"{scan!r} is no name of a scan")
     path = folder / f"{scan}{SUFFIX}"
     if not path.is_file():
         raise ValueError(f"no navigation graph {path}")
@@ -85,4 +107,8 @@ def read_graph(folder: Path, scan: str) -> Graph:
     for viewpoint in viewpoints:
         if len(viewpoint.unobstructed) != len(viewpoints):
             raise ValueError(f"{path}: {viewpoint.image_id} does not tell of all viewpoints")
+    if not viewpoints:
+        raise ValueError(f"{path}: no viewpoints")
+    if len({viewpoint.image_id for viewpoint in viewpoints}) < len(viewpoints):
+        raise ValueError(f"{path}: a viewpoint is there more than once")
     return Graph(scan, viewpoints)

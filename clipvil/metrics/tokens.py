@@ -129,7 +129,8 @@ def tokens(caption: str, after: str = "") -> list[str]:
     `plan B.` keeps its period depends on how that begins.
     """
     caption = caption.replace("\n", " ").replace("&apos;", "'").replace("&nbsp;", " ").strip()
-    if caption.endswith(".") or ". " in caption:
+    ends_in_a_word = len(caption) > 2 and caption[-3:-1].isalpha()  # of two letters or more
+    if ". " in caption or (caption.endswith(".") and not ends_in_a_word):
         caption = LONE.sub(r"\1 .", f"{caption}\n{after}\n").split("\n")[0]
     plain = PLAIN.fullmatch(caption)
     if plain:

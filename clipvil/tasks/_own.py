@@ -72,9 +72,16 @@ def inside(image: str) -> str:
 
 
 def rows(
-    data: Data, official: tuple[OfficialFile, ...], split: str, kind: type[R]
+    data: Data,
+    official: tuple[OfficialFile, ...],
+    split: str,
+    kind: type[R],
+    *,
+    by_image: bool = False,
 ) -> Iterator[tuple[str, R]]:
     """(id, row) of every row of a split, in file order; the id is `<split>-<row>` without one.
+
+    With `by_image` rows of one picture may share an id.
 
     Raises
         MissingFilesError: there is no such file
@@ -84,13 +91,14 @@ def rows(
     path, pictures = _place(data, file)
     stem = path.name.removesuffix(".gz").removesuffix(".jsonl")
     prefix = stem if stem in SPLITS and pictures is None else split  # VAL.jsonl given by hand
-    places = dict[str, str]()
+    places = dict[str, tuple[str, str]]()
     for number, (place, row) in enumerate(read_rows(path, kind)):
         if pictures is not None and row.image not in pictures:
             continue
         name = f"{prefix}-{number}" if row.id is None else str(row.id)
-        if places.setdefault(name, place) != place:
-            raise ValueError(f"{path}, {place}: id {name!r} is also that of {places[name]}")
+        first, owner = places.setdefault(name, (place, row.image if by_image else place))
+        if owner != (row.image if by_image else place):
+            raise ValueError(f"{path}, {place}: id {name!r} is also that of {first}")
         yield name, row
 
 

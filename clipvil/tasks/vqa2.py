@@ -37,6 +37,7 @@ from clipvil.core import (
 )
 from clipvil.files import find, read_rows, write_json
 from clipvil.metrics import ratio
+from clipvil.tasks._kept import kept
 from clipvil.tasks.base import (
     COLOURS,
     Questions,
@@ -150,18 +151,18 @@ def examples(files: tuple[OfficialFile, ...], data: Data, split: str) -> Sequenc
         ValueError: a file is not what it should be, or the two are not of the same questions
     """
     paths = find(data, of_split(files, split))
-    ids, images, words, pictures = array("q"), array("q"), Strings(), Interned()
+    ids, images, words, placed = array("q"), array("q"), Strings(), Interned()
     kind = Placed if files is CP_FILES else Asked
     for _, row in read_rows(paths["questions"], kind, "questions"):
-        year = row.coco_split if isinstance(row, Placed) else PICTURES[split]
         ids.append(row.question_id)
         images.append(row.image_id)
-        pictures.append(f"COCO_{year}_{row.image_id:012d}")
         words.append(row.question)
+        if isinstance(row, Placed):
+            placed.append(f"COCO_{row.coco_split}_{row.image_id:012d}")
     questions = Questions(
         ids=Numbered("{}", ids),
         clusters=Numbered("{}", images),
-        pictures=pictures,
+        pictures=placed or Numbered(f"COCO_{PICTURES[split]}_{{:012d}}", images),
         words=words,
     )
     asked = _distinct(ids, paths["questions"])
@@ -253,7 +254,7 @@ TASK = Task(
     metrics=(Metric("accuracy", "%"),),
     splits=Splits(fit="train", select=None, report="val", hidden=HIDDEN),
     files=FILES,
-    examples=partial(examples, FILES),
+    examples=kept("vqa2", FILES, partial(examples, FILES)),
     measure=measure_vqa,
     reduce=reduce,
     read=read,

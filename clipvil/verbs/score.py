@@ -60,7 +60,7 @@ class Verb:
         from clipvil.evaluate.score import score  # takes a second: what is wrong is said before
 
         examples = task.examples(data, task.splits.report)
-        scored = score(task, examples, task.read(self.predictions))
+        scored = score(task, examples, task.read(self.predictions), thorough=True)
         if scored.unanswered:
             progress.say(f"{scored.unanswered:,} examples without a prediction are left out")
         gain = None

@@ -73,7 +73,9 @@ def test_every_split_reads(task: Task, data: Data) -> None:
         assert examples[-1].id == ids[-1]
         assert all(example.cluster for example in examples)
         if split not in purposes.hidden:
-            assert all(example.target is not None for example in examples), "it can be scored"
+            assert all(
+                example.target is not None or example.episode is not None for example in examples
+            ), "it can be scored"
 
 
 def test_splits_share_no_cluster(task: Task, data: Data) -> None:
