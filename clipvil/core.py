@@ -223,10 +223,25 @@ Totals = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """What a server has: the official file itself, or the zip whose `member` it is.
+
+    `urls` are mirrors in the order in which they are tried; `bytes` and `sha256` are of what the
+    server has, None where they are not known.
+    """
+
+    urls: tuple[str, ...]
+    member: str = ""
+    bytes: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OfficialFile:
     """A published file: the `role` it plays for a `split`, its official name and its source.
 
     Without an `optional` one some metrics cannot be computed, or the data are laid out otherwise.
+    `gate` tells the steps to a file that is only given to those who agree to its terms.
     """
 
     role: str
@@ -234,6 +249,8 @@ class OfficialFile:
     name: str
     source: str
     optional: bool = False
+    download: Download | None = None
+    gate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +285,7 @@ class Task:
     write      answers -> the official submission file
     read       a submission, or JSONL rows {"id", "answer"}, -> (id, answer) pairs in file order
     tiny       writes a few examples of every split in the published format, with pictures
+    archives   zips of its pictures as published, which are read without unpacking them
     breakdowns kinds of `strata` that the official scorer reports beside the headline
     metrics    in order of importance; the headline is the first that the data allow
     partial    whether the official scorer scores what was answered and leaves out the rest
@@ -286,6 +304,7 @@ class Task:
     read: Callable[[Path], Iterable[tuple[str, Answer]]]
     write: Callable[[Path, Mapping[str, Answer]], None]
     tiny: Callable[[Path], None]
+    archives: tuple[OfficialFile, ...] = ()
     breakdowns: tuple[str, ...] = ()
     partial: bool = False
 
