@@ -150,6 +150,27 @@ def _array(content: bytes, start: bytes, key: str) -> list[msgspec.Raw]:
     return msgspec.json.decode(outer[key], type=list[msgspec.Raw])
 
 
+def count_rows(path: Path, name: str) -> int | None:
+    """Rows of JSON lines, of an array, or of the longest array in an object; else None.
+
+    `name` says what kind of file it is. JSON is read to its end.
+
+    Raises
+        ValueError: it is not whole; names file and place
+    """
+    name = name.removesuffix(".gz")
+    if name.endswith(".jsonl"):
+        return sum(1 for _ in read_rows(path, msgspec.Raw))
+    if not name.endswith(".json"):
+        return None
+    value = read_json(path, list[msgspec.Raw] | dict[str, msgspec.Raw])
+    if isinstance(value, list):
+        return len(value)
+    arrays = [raw for raw in value.values() if memoryview(raw)[0] == ord("[")]
+    counts = [len(msgspec.json.decode(raw, type=list[msgspec.Raw])) for raw in arrays]
+    return max(counts, default=len(value))
+
+
 class _Key:
     """A key of a JSON object that is no other key's equal, so that none replaces another."""
 

@@ -1,0 +1,44 @@
+"""The official files in a zip, each written whole under its own name and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+import zlib
+from pathlib import Path
+
+from clipvil import progress
+from clipvil.files import atomic
+from clipvil.files.reading import FREE, LARGEST, RATIO
+
+
+def unpack(archive: Path, member: str, place: Path) -> None:
+    """Write `member` of a zip to `place`; the names in the zip decide nothing.
+
+    Raises
+        ValueError: it is not in the zip, encrypted, a bomb, damaged
+        OSError: not enough disk
+    """
+    try:
+        with zipfile.ZipFile(archive) as listed:
+            info = listed.getinfo(member)
+            if info.flag_bits & 1:
+                raise ValueError(f"{member} in {archive.name} is encrypted")
+            if info.file_size > min(LARGEST, max(FREE, RATIO * info.compress_size)):
+                raise ValueError(
+                    f"{member} in {archive.name}: {info.compress_size:,} bytes are to become "
+                    f"{info.file_size:,}; no data set is like that"
+                )
+            free = shutil.disk_usage(place.parent).free
+            if info.file_size > free:
+                needed = progress.size(info.file_size)
+                raise OSError(f"{member} needs {needed}, {progress.size(free)} are free")
+            with atomic(place) as temporary:
+                with listed.open(info) as packed, temporary.open("wb") as out:
+                    shutil.copyfileobj(packed, out, 1 << 20)  # ends at the size declared
+                if temporary.stat().st_size != info.file_size:
+                    raise ValueError(f"{member} in {archive.name} is cut short")
+    except KeyError:
+        raise ValueError(f"there is no {member} in {archive.name}") from None
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
+        raise ValueError(f"{member} in {archive.name}: {error}") from error
