@@ -79,7 +79,8 @@ def file_row(file: OfficialFile, root: Path, purposes: Splits) -> dict[str, Any]
         return row
     except ValueError as error:  # two candidates
         return row | {"path": str(root), "problem": str(error)}
-    row |= {"path": str(path), "bytes": path.stat().st_size}
+    parts = [part for part in path.iterdir() if part.is_file()] if path.is_dir() else [path]
+    row |= {"path": str(path), "bytes": sum(part.stat().st_size for part in parts)}
     try:
         return row | {"rows": num_rows(path), "whole": True}
     except ValueError as error:

@@ -9,7 +9,9 @@ from clipvil.files.pictures import PICTURES as PICTURES
 from clipvil.files.pictures import PictureIndex as PictureIndex
 from clipvil.files.pictures import number as number
 from clipvil.files.pictures import pictures as pictures
+from clipvil.files.reading import SPOILT as SPOILT
 from clipvil.files.reading import count_rows as count_rows
+from clipvil.files.reading import decode as decode
 from clipvil.files.reading import open_plain as open_plain
 from clipvil.files.reading import read_json as read_json
 from clipvil.files.reading import read_jsonl as read_jsonl

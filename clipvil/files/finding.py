@@ -47,8 +47,8 @@ class MissingFilesError(ValueError):
 def find(data: Data, official: Iterable[OfficialFile]) -> dict[str, Path]:
     """Paths by role of the official files of one split.
 
-    A given path (file or folder) wins; otherwise the official name, plain or `.gz`, anywhere under
-    the data folder. Optional files that are not there are left out.
+    A given path (file or folder) wins; otherwise the official name, of a file, plain or `.gz`, or
+    of a folder, anywhere under the data folder. Optional ones that are not there are left out.
 
     Raises
         MissingFilesError: listing every one that is not there, with its source
@@ -57,14 +57,19 @@ def find(data: Data, official: Iterable[OfficialFile]) -> dict[str, Path]:
     wanted, found, missing = tuple(official), dict[str, Path](), list[OfficialFile]()
     places = defaultdict[str, list[Path]](list)
     if any((file.role, file.split) not in data.given for file in wanted) and data.root is not None:
+        folders = dict[Path, None]()
         for path in walk(data.root):
             places[path.name.removesuffix(".gz")].append(path)
+            folders[path.parent] = None
+        for folder in folders:
+            if not folder.suffix:  # an archive is often unpacked into a folder of its name
+                places[folder.name].append(folder)
     for file in wanted:
         given = data.given.get((file.role, file.split))
         if given is not None and not given.exists():
             raise ValueError(f"no such file: {given} ({file.role} of {file.split})")
-        # what is found is a file: opening a pipe or a device may wait for ever
-        there = (path for path in places[file.name] if path.is_file())
+        # neither a pipe nor a device: opening one may wait for ever
+        there = (path for path in places[file.name] if path.is_file() or path.is_dir())
         candidates = [given] if given is not None else list(there)
         if len(candidates) > 1:
             raise ValueError(f"two candidates for {file.name}: {candidates[0]} and {candidates[1]}")

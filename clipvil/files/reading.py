@@ -14,15 +14,15 @@ import io
 import itertools
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
-LARGEST = 16 << 30  # bytes of a file, unpacked; the largest published ones have some 1 GB
+LARGEST = 16 << 30  # bytes of a file, unpacked; no published one comes near
 LINE = 64 << 20  # bytes of a line
-RATIO = 200  # unpacked to packed bytes, beyond the first `FREE`; published files have 5 to 30
+RATIO = 200  # unpacked to packed bytes, beyond the first `FREE`; those tried have 3 to 34
 FREE = 64 << 20
 
 # what a file that is cut, spoilt, wrongly encoded or absurdly nested makes the decoders raise
@@ -91,14 +91,25 @@ def read_json(path: Path, kind: Any = Any) -> Any:
         ValueError: naming file and place
     """
     with open_plain(path) as file:
-        content = b""
         try:
             content = file.read()
             if content[:64].lstrip().startswith(b"{"):
                 _members(content)
-            return msgspec.json.decode(content, type=kind)
+            return decode(content, kind)
         except SPOILT as error:
-            raise ValueError(f"{path}: {_reason(error, content)}") from error
+            raise ValueError(f"{path}: {error}") from error
+
+
+def decode(content: bytes, kind: Any, hook: Callable[[type, Any], Any] | None = None) -> Any:
+    """JSON as a msgspec type.
+
+    Raises
+        ValueError: it is not; names the place, not the file
+    """
+    try:
+        return msgspec.json.decode(content, type=kind, dec_hook=hook)
+    except SPOILT as error:
+        raise ValueError(_reason(error, content)) from error
 
 
 def read_jsonl(path: Path, kind: Any = Any) -> Iterator[Any]:
@@ -117,14 +128,12 @@ def read_rows(path: Path, kind: Any = Any, key: str = "") -> Iterator[tuple[str,
         ValueError: empty, or not such a file, plain or gzipped; names file and place
     """
     with open_plain(path) as file:
-        content = b""
         try:
             start = file.peek(64).lstrip()[:1]
             if start == b"[" or key:
-                content = file.read()
-                rows = _array(content, start, key)
+                rows = _array(file.read(), start, key)
         except SPOILT as error:
-            raise ValueError(f"{path}: {_reason(error, content)}") from error
+            raise ValueError(f"{path}: {error}") from error
         if start != b"[" and not key:
             lines = _lines(path, file, kind)
             first = next(lines, None)
@@ -142,12 +151,13 @@ def read_rows(path: Path, kind: Any = Any, key: str = "") -> Iterator[tuple[str,
 
 def _array(content: bytes, start: bytes, key: str) -> list[msgspec.Raw]:
     """Views of the rows of an array, which may be `key` of an object."""
-    if start == b"[":
-        return msgspec.json.decode(content, type=list[msgspec.Raw])
-    outer = _members(content)
-    if key not in outer:
-        raise ValueError(f"there is no list `{key}` in it")
-    return msgspec.json.decode(outer[key], type=list[msgspec.Raw])
+    if start != b"[":
+        outer = _members(content)
+        if key not in outer:
+            raise ValueError(f"there is no list `{key}` in it")
+        return msgspec.json.decode(outer[key], type=list[msgspec.Raw])
+    rows: list[msgspec.Raw] = decode(content, list[msgspec.Raw])
+    return rows
 
 
 def count_rows(path: Path, name: str) -> int | None:
@@ -180,13 +190,11 @@ class _Key:
         self.name = name
 
 
-_MEMBERS = msgspec.json.Decoder(dict[_Key, msgspec.Raw], dec_hook=lambda _, name: _Key(name))
-
-
 def _members(content: bytes) -> dict[str, msgspec.Raw]:
     """Views of what stands under each key of an object."""
     found = dict[str, msgspec.Raw]()
-    for key, value in _MEMBERS.decode(content).items():
+    members = decode(content, dict[_Key, msgspec.Raw], lambda _, name: _Key(name))
+    for key, value in members.items():
         if found.setdefault(key.name, value) is not value:
             raise ValueError(f"{key.name!r} is there twice")
     return found

@@ -166,6 +166,10 @@ def described(row: dict[str, Any], found: dict[str, Any]) -> list[str]:
         *([f"{progress.size(size)} to download"] if size else []),
         row["source"],
         *([row["gate"]] if row["gate"] else []),
-        *([f"`clipvil data get --task {found['task']}` fetches it"] if row["download"] else []),
+        *(
+            ["--only {role}/{split} of `data get` fetches it".format(**row)]
+            if row["download"]
+            else []
+        ),
     ]
     return [head, f"  {'; '.join(facts)}"]

@@ -3,7 +3,6 @@
 import gzip
 import json
 import os
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -168,13 +167,17 @@ def test_limits_are_beyond_published_files() -> None:
 
 
 @pytest.mark.parametrize("start", [b"[", b'{"id": 1}\n'])
-def test_a_gzip_bomb_is_refused_before_it_fills_the_memory(tmp_path: Path, start: bytes) -> None:
-    packer = zlib.compressobj(9, wbits=31)
-    bomb = packer.compress(start) + b"".join(packer.compress(b" " * (1 << 20)) for _ in range(300))
-    write_bytes(tmp_path / "bomb.json.gz", bomb + packer.flush())
+def test_a_gzip_bomb_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, start: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "FREE", 1 << 20)
+    write_bytes(tmp_path / "bomb.json.gz", gzip.compress(start + b" " * (20 << 20), 6))
     for read in (read_json, lambda path: list(read_rows(path))):
-        with pytest.raises(ValueError, match=r"bomb\.json\.gz.*no data set is like that|MiB"):
+        with pytest.raises(ValueError, match=r"bomb\.json\.gz.*no data set is like that"):
             read(tmp_path / "bomb.json.gz")
+    numbers = [k * k for k in range(300_000)]
+    write_bytes(tmp_path / "dense.json.gz", gzip.compress(json.dumps(numbers).encode(), 6))
+    assert read_json(tmp_path / "dense.json.gz") == numbers
 
 
 def test_a_file_larger_than_any_is_not_even_read(tmp_path: Path) -> None:
