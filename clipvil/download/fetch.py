@@ -38,7 +38,8 @@ def fetch(download: Download, part: Part, patience: Patience) -> str:
     """Bring `part` to the whole, checked file; returns the mirror it came from.
 
     Raises
-        ValueError: no mirror gave it, with the reason of each; not enough disk
+        ValueError: no mirror gave it, with the reason of each
+        OSError: not enough disk
     """
     reasons = list[str]()
     for url in download.urls:

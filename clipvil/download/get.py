@@ -24,6 +24,7 @@ from clipvil.registry import unknown
 
 FOLDER = ".downloads"  # hidden, so that nothing in it is ever found as an official file
 MANIFEST = "manifest.json"
+TEMPORARY = ".*.json.*"  # what a killed run may leave of its notes
 
 State = Literal["there", "fetched", "gated", "by hand", "failed"]
 
@@ -36,6 +37,11 @@ class Outcome:
     state: State
     path: Path | None = None
     said: str = ""
+
+    @property
+    def left_to_do(self) -> bool:
+        """Whether something is missing that the task may need and that could be had."""
+        return self.path is None and not (self.state == "by hand" and self.file.optional)
 
     def plain(self) -> dict[str, Any]:
         """As it is printed with `--json`."""
@@ -74,6 +80,8 @@ def get(
     if base and urlsplit(base).scheme not in ("http", "https"):
         raise UsageError(f"--from {base}: give an address that begins with http:// or https://")
     with locked(root / FOLDER):
+        for leftover in (root / FOLDER).glob(TEMPORARY):
+            leftover.unlink()
         outcomes = {file: there(file, root) for file in files}
         for download in dict.fromkeys(replace(f.download, member="") for f in files if f.download):
             name = unquote(urlsplit(download.urls[0]).path.rpartition("/")[2])
@@ -127,12 +135,13 @@ def bring(
 def put(file: OfficialFile, part: Part, place: Path) -> Path:
     """The official file out of what was fetched, whole or not at all."""
     assert file.download is not None
+    whole = part.path
     if file.download.member:
-        unpack(part.path, file.download.member, place)
-    else:
-        with part.path.open("rb+") as whole:
-            os.fsync(whole.fileno())
-        part.path.replace(place)
+        whole = part.unpacked
+        unpack(part.path, file.download.member, whole)
+    with whole.open("rb+") as content:
+        os.fsync(content.fileno())
+    whole.replace(place)
     return place
 
 

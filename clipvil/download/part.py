@@ -1,7 +1,7 @@
 """A file on its way: what has come so far, what it is a part of, whether it is whole.
 
 Files    NAME.part, what has come; NAME.json, written before it: from where, and by what the server
-         knows that version of it again
+         knows that version of it again; NAME.unpacked, a member of it on its way
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Part:
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
         self.path, self.noted = folder / f"{name}.part", folder / f"{name}.json"
+        self.unpacked = folder / f"{name}.unpacked"
 
     @property
     def size(self) -> int:
@@ -50,8 +51,9 @@ class Part:
         write_json(self.noted, msgspec.structs.asdict(note))
 
     def remove(self) -> None:
-        """Throw away part and note."""
+        """Throw away all of it."""
         self.path.unlink(missing_ok=True)
+        self.unpacked.unlink(missing_ok=True)
         self.noted.unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""The official files in a zip, each written whole under its own name and nothing else."""
+"""One member of a zip, and nothing else of it, to a place that the caller chooses."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import zlib
 from pathlib import Path
 
 from clipvil import progress
-from clipvil.files import atomic
 from clipvil.files.reading import FREE, LARGEST, RATIO
 
 
 def unpack(archive: Path, member: str, place: Path) -> None:
     """Write `member` of a zip to `place`; the names in the zip decide nothing.
+
+    Where it fails, `place` may hold a beginning.
 
     Raises
         ValueError: it is not in the zip, encrypted, a bomb, damaged
@@ -33,11 +34,10 @@ def unpack(archive: Path, member: str, place: Path) -> None:
             if info.file_size > free:
                 needed = progress.size(info.file_size)
                 raise OSError(f"{member} needs {needed}, {progress.size(free)} are free")
-            with atomic(place) as temporary:
-                with listed.open(info) as packed, temporary.open("wb") as out:
-                    shutil.copyfileobj(packed, out, 1 << 20)  # ends at the size declared
-                if temporary.stat().st_size != info.file_size:
-                    raise ValueError(f"{member} in {archive.name} is cut short")
+            with listed.open(info) as packed, place.open("wb") as out:
+                shutil.copyfileobj(packed, out, 1 << 20)  # ends at the size declared
+            if place.stat().st_size != info.file_size:
+                raise ValueError(f"{member} in {archive.name} is cut short")
     except KeyError:
         raise ValueError(f"there is no {member} in {archive.name}") from None
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:

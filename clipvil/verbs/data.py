@@ -98,7 +98,7 @@ class Verb:
             print(listed(outcomes))
             if not self.only and task.archives:
                 print(offered(task.name, task.archives))
-        return 0 if all(outcome.path for outcome in outcomes) else 1
+        return 1 if any(outcome.left_to_do for outcome in outcomes) else 0
 
 
 def listed(outcomes: Sequence[Outcome]) -> str:
