@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clipvil import cli, tasks
 from clipvil import pictures as opening
-from clipvil import tasks
 from clipvil.core import Data
 from clipvil.evaluate import splits
 from clipvil.features import plan
@@ -62,6 +62,19 @@ def test_zips_are_as_good_as_folders(root: Path, method: int) -> None:
     index = PictureIndex(root)
     for name in ("100", "COCO_train2014_000000000100", "train2014/COCO_train2014_000000000100.jpg"):
         assert isinstance(index.find(name), Member)
+
+
+def test_the_same_store_comes_of_zips_and_folders(root: Path) -> None:
+    def encoded(out: Path) -> dict[str, bytes]:
+        given = ["--encoder", "tiny:random", "--images", str(root / "data"), "--out", str(out)]
+        assert cli.run("encode", given) == 0
+        return {path.name: path.read_bytes() for path in out.iterdir() if path.suffix != ".lock"}
+
+    (root / "data").mkdir()
+    (root / "train2014").rename(root / "data" / "train2014")
+    folders = encoded(root / "folders")
+    pack(root / "data", "train2014")
+    assert encoded(root / "zips") == folders
 
 
 def test_an_unpacked_picture_goes_before_its_zip(root: Path) -> None:
