@@ -7,13 +7,13 @@ Files    NAME.part, what has come; NAME.json, written before it: from where, and
 from __future__ import annotations
 
 import zipfile
-import zlib
 from pathlib import Path
 
 import msgspec
 
 from clipvil.core import Download
 from clipvil.files import count_rows, read_json, sha256, write_json
+from clipvil.files.members import DAMAGED
 
 
 class Note(msgspec.Struct):
@@ -72,7 +72,7 @@ def check(part: Part, download: Download) -> None:
         try:
             with zipfile.ZipFile(part.path) as listed:
                 spoilt = listed.testzip()
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
+        except (*DAMAGED, OSError) as error:
             raise ValueError(f"it is not a whole zip: {error}") from error
         if spoilt is not None:
             raise ValueError(f"{spoilt} in it is damaged")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import zipfile
-import zlib
 from pathlib import Path
 
 from clipvil import progress
+from clipvil.files.members import DAMAGED, ENCRYPTED
 from clipvil.files.reading import FREE, LARGEST, RATIO
 
 
@@ -23,11 +24,11 @@ def unpack(archive: Path, member: str, place: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as listed:
             info = listed.getinfo(member)
-            if info.flag_bits & 1:
-                raise ValueError(f"{member} in {archive.name} is encrypted")
+            if info.flag_bits & ENCRYPTED:
+                raise ValueError(f"{member} is encrypted")
             if info.file_size > min(LARGEST, max(FREE, RATIO * info.compress_size)):
                 raise ValueError(
-                    f"{member} in {archive.name}: {info.compress_size:,} bytes are to become "
+                    f"{info.compress_size:,} bytes of {member} are to become "
                     f"{info.file_size:,}; no data set is like that"
                 )
             free = shutil.disk_usage(place.parent).free
@@ -37,8 +38,10 @@ def unpack(archive: Path, member: str, place: Path) -> None:
             with listed.open(info) as packed, place.open("wb") as out:
                 shutil.copyfileobj(packed, out, 1 << 20)  # ends at the size declared
             if place.stat().st_size != info.file_size:
-                raise ValueError(f"{member} in {archive.name} is cut short")
-    except KeyError:
-        raise ValueError(f"there is no {member} in {archive.name}") from None
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
-        raise ValueError(f"{member} in {archive.name}: {error}") from error
+                raise ValueError(f"{member} is cut short")
+    except (KeyError, *DAMAGED) as error:
+        raise ValueError(f"{archive.name}: {error}") from error
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # it is said to lie before the first byte
+            raise ValueError(f"{archive.name}: {member} is damaged") from error
+        raise

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 import time
 import zipfile
 import zlib
@@ -22,6 +23,9 @@ from typing import Any
 LARGEST = 1 << 30  # bytes of a member, unpacked: four times the largest picture that is opened
 HEAD = 30  # bytes of a member's own header before its name
 ENCRYPTED = 1  # bit of a member's flags
+# what the standard library raises on hostile archives
+DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, EOFError, IndexError,
+           ValueError)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Entry:
             raise ValueError(f"packed by method {self.method} in {self.archive.name}")
         if max(self.size, self.packed) > LARGEST:
             raise ValueError(f"{self.size:,} bytes in {self.archive.name}")
+        if self.place < 0:
+            raise ValueError(f"damaged in {self.archive.name}")
         with self.archive.open("rb") as file:
             file.seek(self.place)
             head = file.read(HEAD)
@@ -110,11 +116,11 @@ def members(archive: Path, suffixes: frozenset[str]) -> Iterator[Member]:
     try:
         with zipfile.ZipFile(archive) as listed:
             infos = listed.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
+    except DAMAGED as error:
         raise ValueError(f"{archive} is not a whole zip: {error}") from error
     for info in infos:
         place = PurePosixPath(info.filename)
-        if info.is_dir() or place.suffix.lower() not in suffixes:
+        if info.filename.endswith("/") or place.suffix.lower() not in suffixes:
             continue
         if unsafe(info.filename):
             raise ValueError(f"{archive}: the name of {info.filename!r} leads out of it")

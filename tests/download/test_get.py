@@ -173,8 +173,8 @@ def hostile(kind: str, name: str, content: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [("bomb", "no data set is like that"), ("elsewhere", "there is no inside/"),
-     ("encrypted", "encrypted"), ("less", "not a whole zip|Bad CRC|damaged")],
+    [("bomb", "no data set is like that"), ("elsewhere", "no item named 'inside/"),
+     ("encrypted", "encrypted"), ("less", "Bad CRC")],
 )  # fmt: skip
 def test_hostile_zips_leave_nothing(
     kind: str, message: str, published: dict[str, bytes], server: Served, tmp_path: Path

@@ -3,19 +3,23 @@
 import pickle
 import struct
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 from PIL import Image
 
 from clipvil import cli, tasks
 from clipvil import pictures as opening
 from clipvil.core import Data
+from clipvil.download.unpack import unpack
 from clipvil.evaluate import splits
 from clipvil.features import plan
 from clipvil.files import Member, PictureIndex, pictures
+from tests.files.test_hostile import attempt, mutations
 
 
 @pytest.fixture
@@ -142,6 +146,24 @@ def test_hostile_members_are_refused_with_a_reason(
     for look in (opening.read, opening.size):
         with pytest.raises(opening.BrokenPictureError, match=reason):
             look(member)
+
+
+@settings(max_examples=200)
+@given(mutate=mutations())
+def test_mutated_zips_give_the_same_or_are_refused(
+    mutate: Callable[[bytes], bytes], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "mutated"
+    folder.mkdir(exist_ok=True)
+    archive, out = folder / "pack.zip", folder / "out"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a.png", b"1" * 99)
+        packed.writestr("b.json", b"[]")
+    archive.write_bytes(mutate(archive.read_bytes()))
+    for path in attempt(Path("pack.zip"), lambda: list(pictures(folder))) or ():
+        assert attempt(Path("pack.zip"), path.read_bytes) in (None, b"1" * 99)
+    if attempt(Path("pack.zip"), lambda: unpack(archive, "b.json", out) or True):
+        assert out.read_bytes() == b"[]"
 
 
 @pytest.mark.parametrize("name", ["../a.png", "x/../../a.png", "/etc/a.png", "..\\a.png"])
