@@ -253,10 +253,25 @@ Totals = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """What a server has: the official file itself, or the zip whose `member` it is.
+
+    `urls` are mirrors in the order in which they are tried; `bytes` and `sha256` are of what the
+    server has, None where they are not known.
+    """
+
+    urls: tuple[str, ...]
+    member: str = ""
+    bytes: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OfficialFile:
     """A published file: the `role` it plays for a `split`, its official name and its source.
 
     Without an `optional` one some metrics cannot be computed, or the data are laid out otherwise.
+    `gate` tells the steps to a file that is only given to those who agree to its terms.
     """
 
     role: str
@@ -264,6 +279,8 @@ class OfficialFile:
     name: str
     source: str
     optional: bool = False
+    download: Download | None = None
+    gate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +315,7 @@ class Task:
     write      answers -> the official submission file
     read       a submission, or JSONL rows {"id", "answer"}, -> (id, answer) pairs in file order
     tiny       writes a few examples of every split in the published format, with pictures
+    archives   zips of its pictures as published, which are read without unpacking them
     breakdowns kinds of `strata` that the official scorer reports beside the headline
     metrics    in order of importance; the headline is the first that the data allow
     thorough   as `measure`, with what takes another program (METEOR): for `score`, not for training
@@ -317,6 +335,7 @@ class Task:
     read: Callable[[Path], Iterable[tuple[str, Answer]]]
     write: Callable[[Path, Mapping[str, Answer]], None]
     tiny: Callable[[Path], None]
+    archives: tuple[OfficialFile, ...] = ()
     breakdowns: tuple[str, ...] = ()
     thorough: Callable[[Sequence[Example], Mapping[str, Answer]], Measured] | None = None
     partial: bool = False

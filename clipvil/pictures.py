@@ -6,11 +6,14 @@ pixels are laid over white, as a page shows them; 16-bit greys keep their upper 
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+
+from clipvil.files import Member
 
 LIMIT = 89_478_485  # pixels; Pillow's own: a quarter of a gigabyte as RGB
 ORIENTATION = 0x0112  # EXIF tag
@@ -67,7 +70,7 @@ def open_(path: Path) -> Image.Image:
     """Open a picture's header, if it is not empty and not a decompression bomb."""
     if path.stat().st_size == 0:
         raise BrokenPictureError("empty file")
-    picture = Image.open(path)
+    picture = Image.open(io.BytesIO(path.read_bytes()) if isinstance(path, Member) else path)
     if picture.width * picture.height > LIMIT:
         picture.close()
         raise BrokenPictureError(f"{picture.width} x {picture.height}: over {LIMIT:,} pixels")

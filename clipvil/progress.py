@@ -58,6 +58,47 @@ def _bar(items: Iterable[T], what: str, total: int, weight: int) -> Iterator[T]:
             bars.advance(task, weight)
 
 
+def transfer(
+    chunks: Iterable[bytes], what: str, *, done: int, total: int | None
+) -> Iterator[bytes]:
+    """Pass bytes on, telling how many have come, how fast, and when the rest will have."""
+    if sys.stderr.isatty() and not plain:
+        yield from _transfer_bar(chunks, what, done, total)
+        return
+    start = last = time.monotonic()
+    begun = done
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        now = time.monotonic()
+        if now - last >= EVERY:
+            last = now
+            rate = (done - begun) / (now - start)
+            left = "" if total is None else f", {duration((total - done) / rate)} left"
+            of = "" if total is None else f" of {size(total)}"
+            say(f"{what}: {size(done)}{of}, {size(rate)}/s{left}")
+
+
+def _transfer_bar(
+    chunks: Iterable[bytes], what: str, done: int, total: int | None
+) -> Iterator[bytes]:
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(what, total=total, completed=done)
+        for chunk in chunks:
+            yield chunk
+            bars.advance(task, len(chunk))
+
+
 def duration(seconds: float) -> str:
     """Seconds as a person says them: `8 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)

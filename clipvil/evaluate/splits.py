@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -128,6 +128,17 @@ def tests(source: Source) -> Iterator[tuple[str | None, Part]]:
         yield shift, part(source, report, shift)
 
 
+def in_two(apart: Mapping[str, Collection[str]]) -> str | None:
+    """Why these splits cannot be told apart: a picture stands in two of them; else None."""
+    for one, other in itertools.combinations(apart, 2):
+        if both := sorted(set(apart[one]) & set(apart[other])):
+            return (
+                f"{len(both):,} pictures are in {one} and in {other}, {both[0]} for one: "
+                "what is tested on must not be trained on"
+            )
+    return None
+
+
 def all_pictures(source: Source) -> dict[str, Path]:
     """Every picture that fitting, selecting and testing may look at.
 
@@ -139,12 +150,8 @@ def all_pictures(source: Source) -> dict[str, Path]:
     selecting = select(source)
     if selecting is not None:
         apart[str(names.select)] = selecting
-    for one, other in itertools.combinations(apart, 2):
-        if both := sorted(set(apart[one].pictures) & set(apart[other].pictures)):
-            raise ValueError(
-                f"{len(both)} pictures are in {one} and in {other}, {both[0]} for one: "
-                "what is tested on must not be trained on"
-            )
+    if problem := in_two({name: some.pictures for name, some in apart.items()}):
+        raise ValueError(problem)
     files = dict[str, Path]()
     for some in apart.values():
         files |= some.files

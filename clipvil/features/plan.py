@@ -104,7 +104,7 @@ class Begun:
 
 
 def named(folder: Path) -> dict[str, Path]:
-    """Pictures under a folder by id: the path under it without suffix, sorted.
+    """Pictures under a folder, or in zips there, by id: the path under it without suffix, sorted.
 
     Raises
         FileNotFoundError: no such folder
@@ -113,13 +113,12 @@ def named(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
     found = dict[str, Path]()
-    for path in files.walk(folder):
-        if path.suffix.lower() in files.PICTURES:
-            identity = path.relative_to(folder).with_suffix("").as_posix()
-            if identity in found:
-                both = f"{found[identity]} and {path}"
-                raise ValueError(f"two pictures are called {identity}: {both}")
-            found[identity] = path
+    for path in files.pictures(folder):
+        identity = path.relative_to(folder).with_suffix("").as_posix()
+        if identity in found:
+            both = f"{found[identity]} and {path}"
+            raise ValueError(f"two pictures are called {identity}: {both}")
+        found[identity] = path
     if not found:
         kinds = " ".join(sorted(files.PICTURES))
         raise ValueError(f"no pictures ({kinds}) under {folder}")

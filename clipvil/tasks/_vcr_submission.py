@@ -13,12 +13,12 @@ import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from clipvil.core import Answer, Chose
-from clipvil.files import SPOILT, Plain, open_plain, read_rows, write_bytes
+from clipvil.files import SPOILT, open_plain, read_rows, write_bytes
 from clipvil.tasks.base import chosen
 
 CHOICES = 4
@@ -83,7 +83,7 @@ def read(path: Path) -> Iterator[tuple[str, Answer]]:
         yield str(row.id), row.chose()
 
 
-def _table(path: Path, file: Plain) -> Iterator[tuple[str, Answer]]:
+def _table(path: Path, file: io.BufferedReader[Any]) -> Iterator[tuple[str, Answer]]:
     lines = csv.DictReader(map(bytes.decode, file), strict=True)
     try:
         if missing := [name for name in HEADER if name not in (lines.fieldnames or ())]:

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from clipvil import sources
 from clipvil.columns import Grouped, Numbered, Strings
 from clipvil.core import Answer, Data, Example, OfficialFile, Splits, Task, Text
 from clipvil.files import find, read_rows, write_json
@@ -31,11 +32,17 @@ HIDDEN = ("test",)
 
 def official(year: int) -> tuple[OfficialFile, ...]:
     """The files of one release."""
+    zips = {"captions_train": "annotations_trainval", "captions_val": "annotations_trainval"}
     names = {"train": "captions_train", "val": "captions_val", "test": "image_info_test"}
     return tuple(
-        OfficialFile(role="annotations", split=split, name=f"{name}{year}.json", source=SOURCE)
+        OfficialFile(
+            role="annotations", split=split, name=f"{name}{year}.json", source=SOURCE,
+            download=sources.coco(
+                f"annotations/{zips.get(name, name)}{year}", f"annotations/{name}{year}.json"
+            ),
+        )
         for split, name in names.items()
-    )
+    )  # fmt: skip
 
 
 FILES, FILES_2017 = official(2014), official(2017)

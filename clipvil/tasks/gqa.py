@@ -21,6 +21,7 @@ import msgspec
 from clipvil.core import (
     Answer,
     Data,
+    Download,
     Example,
     Labels,
     OfficialFile,
@@ -40,9 +41,13 @@ PUBLIC = ("val",)  # of the scored splits, whose choices and scene graphs are
 PARTS = ("head", "tail")  # frequent and rare answers
 
 
-def question_file(split: str, name: str, source: str = SOURCE) -> OfficialFile:
-    """A file of questions."""
-    return OfficialFile(role="questions", split=split, name=name, source=source)
+ZIP = "https://downloads.cs.stanford.edu/nlp/data/gqa/questions1.2.zip"
+
+
+def question_file(split: str, name: str, folder: str = "") -> OfficialFile:
+    """A file of questions, in a folder of the official zip."""
+    download = Download(urls=(ZIP,), member=f"{folder}{name}")
+    return OfficialFile(role="questions", split=split, name=name, source=SOURCE, download=download)
 
 
 EXTRA = tuple(
@@ -59,13 +64,17 @@ BALANCED = tuple(
     for split in ("train", "val", "testdev", "test", "challenge")
 )
 ALL = tuple(
-    question_file("train", f"train_all_questions_{part}.json") for part in range(10)
+    question_file("train", f"train_all_questions_{part}.json", "train_all_questions/")
+    for part in range(10)
 ) + tuple(
     question_file(split, f"{split}_all_questions.json")
     for split in ("val", "testdev", "test", "challenge", "submission")
 )
 OOD = BALANCED[:2] + tuple(
-    question_file("testdev", f"ood_testdev_{part}.json", OOD_SOURCE) for part in PARTS
+    OfficialFile(
+        role="questions", split="testdev", name=f"ood_testdev_{part}.json", source=OOD_SOURCE
+    )
+    for part in PARTS
 )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from clipvil import sources
 from clipvil.columns import Interned, Strings, Tuples
 from clipvil.core import Data, Example, OfficialFile, Splits, Task
 from clipvil.files import find, read_rows, write_jsonl
@@ -25,6 +26,13 @@ SOURCE = "https://github.com/necla-ml/SNLI-VE"
 FILES = tuple(
     OfficialFile(role="annotations", split=split, name=f"snli_ve_{split}.jsonl", source=SOURCE)
     for split in ("train", "dev", "test")
+)
+PICTURES = OfficialFile(
+    role="pictures",
+    split="train",  # of all splits
+    name="flickr30k-images.zip",
+    source="http://shannon.cs.illinois.edu/DenotationGraph",
+    gate=sources.FLICKR30K,
 )
 UNDECIDED = "-"  # five people could not agree
 GENOME = "vg_"  # pictures of Visual Genome instead of Flickr30k
@@ -103,6 +111,7 @@ TASK = Task(
     metrics=_entailment.METRICS,
     splits=Splits(fit="train", select="dev", report="test"),
     files=FILES,
+    archives=(PICTURES,),
     examples=examples,
     measure=_entailment.measure,
     reduce=_entailment.reduce,

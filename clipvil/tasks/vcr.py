@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from clipvil import sources
 from clipvil.columns import Column, Strings
 from clipvil.core import (
     Answer,
@@ -52,7 +53,9 @@ from clipvil.tasks.base import COLOURS, chosen, distinct, gold, of_split, tiny_p
 SOURCE = "https://visualcommonsense.com/download"
 HIDDEN = ("test",)
 FILES = tuple(
-    OfficialFile(role="annotations", split=split, name=f"{split}.jsonl", source=SOURCE)
+    OfficialFile(
+        role="annotations", split=split, name=f"{split}.jsonl", source=SOURCE, gate=sources.VCR
+    )
     for split in ("train", "val", *HIDDEN)
 )
 Place = Annotated[int, msgspec.Meta(ge=0, lt=_vcr_submission.CHOICES)]

@@ -26,6 +26,7 @@ from clipvil.columns import Interned, Numbered, Rows, Strings, Tuples
 from clipvil.core import (
     Answer,
     Data,
+    Download,
     Example,
     Labels,
     Metric,
@@ -37,6 +38,7 @@ from clipvil.core import (
 )
 from clipvil.files import find, read_rows, write_json
 from clipvil.metrics import ratio
+from clipvil.sources import coco_pictures
 from clipvil.tasks._kept import kept
 from clipvil.tasks.base import (
     COLOURS,
@@ -52,14 +54,37 @@ YEARS = {"train": "train2014", "val": "val2014", "test": "test2015", "test-dev":
 PICTURES = YEARS | {"test-dev": "test2015"}  # a part of the test pictures
 HIDDEN = ("test", "test-dev")
 SOURCE = "https://visualqa.org/download.html"
+ZIPS = "https://s3.amazonaws.com/cvmlp/vqa/mscoco/vqa/v2_{}_mscoco.zip"
+QUESTIONS = {  # split -> zip, its sha256
+    "train": (
+        "Questions_Train",
+        "05a64b6e2582d06d7585f5429674a9a33851878be1bff9f8668cdcf792df611e",
+    ),
+    "val": ("Questions_Val", "e71f6c5c3e97a51d050f28243e262b28cd0c48d11a6b4632d769d30d3f93222a"),
+    "test": ("Questions_Test", "982e2e687a86514b78ea83af356d151976c5e3fb4168a29ca543610574082ad7"),
+}
+ANNOTATIONS = {
+    "train": (
+        "Annotations_Train",
+        "fb101bcefe91422c543c2bb6d70af11eb3119d0ff745ae283d09acdf66250853",
+    ),
+    "val": ("Annotations_Val", "0caae7c8d1dafd852727f5ac046bc1efca9b72026bd6ffa34fc489f3a7b3291e"),
+}
+
+
+def official(role: str, split: str, name: str, archive: tuple[str, str]) -> OfficialFile:
+    """A file that is published in a zip."""
+    download = Download(urls=(ZIPS.format(archive[0]),), member=name, sha256=archive[1])
+    return OfficialFile(role=role, split=split, name=name, source=SOURCE, download=download)
+
+
 FILES = tuple(
-    OfficialFile(role="questions", split=split, source=SOURCE,
-                 name=f"v2_OpenEnded_mscoco_{year}_questions.json")
+    official("questions", split, f"v2_OpenEnded_mscoco_{year}_questions.json",
+             QUESTIONS.get(split, QUESTIONS["test"]))  # test-dev's lie beside them
     for split, year in YEARS.items()
 ) + tuple(
-    OfficialFile(role="annotations", split=split, source=SOURCE,
-                 name=f"v2_mscoco_{year}_annotations.json")
-    for split, year in YEARS.items() if split not in HIDDEN
+    official("annotations", split, f"v2_mscoco_{YEARS[split]}_annotations.json", archive)
+    for split, archive in ANNOTATIONS.items()
 )  # fmt: skip
 CP_SOURCE = "https://computing.ece.vt.edu/~aish/vqacp"
 CP_YEARS = {"train": "train2014", "test": "val2014"}  # of tiny pictures; questions name their own
@@ -260,6 +285,7 @@ TASK = Task(
     read=read,
     write=write,
     tiny=partial(tiny, FILES, PICTURES),
+    archives=tuple(coco_pictures(split, PICTURES[split]) for split in ("train", "val", "test")),
     breakdowns=("answer_type",),
 )
 VARIANTS = {
@@ -269,6 +295,7 @@ VARIANTS = {
         summary="VQA-CP v2: VQA v2 split so that the answers in testing are other ones",
         splits=Splits(fit="train", select=None, report="test"),
         files=CP_FILES,
+        archives=(),  # both years, in either split
         examples=partial(examples, CP_FILES),
         tiny=partial(tiny, CP_FILES, CP_YEARS),
     )

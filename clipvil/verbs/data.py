@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from clipvil.errors import UsageError
 
 if TYPE_CHECKING:
-    from clipvil.core import OfficialFile, Task
-    from clipvil.files import PictureIndex
-
-SHOWN = 5  # missing pictures that are named
+    from clipvil.download.get import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
-    """Check which of a task's files and pictures are there, or make the embedded world."""
+    """Check which of a task's files are there, get those that may be had, or make a world."""
 
-    action: tyro.conf.Positional[Literal["check", "make"]]
-    """check: what is there, what is missing and where to get it; make: write a made world"""
+    action: tyro.conf.Positional[Literal["check", "get", "make"]]
+    """check: what is there, what is missing and where to get it; get: download it, going on where
+    it was interrupted; make: write a made world"""
     world: tyro.conf.Positional[Literal["tabletop"] | None] = None
     """the world to make"""
     data: Path
     """the data folder"""
     task: str | None = None
-    """the task whose files are checked"""
+    """the task whose files are checked or downloaded"""
+    only: tuple[str, ...] = ()
+    """files to get, ROLE or ROLE/SPLIT such as questions/val; all but the pictures by default"""
+    from_: Annotated[str, tyro.conf.arg(name="from")] = ""
+    """address of a mirror that has the files under the names they have at their official address"""
     seed: int = 0
     """decides the scenes that are made"""
     train: int = 4_000
@@ -39,12 +42,12 @@ class Verb:
     """print JSON"""
 
     def run(self) -> int:
-        """Check or make."""
+        """Check, get or make."""
         if self.action == "make":
             return self.make()
         if self.task is None:
-            raise UsageError("data check needs --task; `clipvil list tasks` shows them")
-        return self.check(self.task)
+            raise UsageError(f"data {self.action} needs --task; `clipvil list tasks` shows them")
+        return self.check(self.task) if self.action == "check" else self.get(self.task)
 
     def make(self) -> int:
         """Write the embedded world in the official formats."""
@@ -70,120 +73,66 @@ class Verb:
         task = tasks.load(name)
         if not self.data.is_dir():
             raise ValueError(f"no data folder {self.data}")
-        found = checked(task, self.data)
-        if self.json:
-            print(json.dumps(found, indent=1))
-        else:
-            print(told(found))
+        from clipvil.evaluate.inventory import inventory  # after what is cheaply found wrong
+
+        found = inventory(task, self.data)
+        print(json.dumps(found, indent=1) if self.json else told(found))
         return 0 if found["complete"] else 1
 
+    def get(self, name: str) -> int:
+        """Download; 1 if a file is still missing."""
+        import json
 
-def checked(task: Task, root: Path) -> dict[str, Any]:
-    """The task's files, splits and pictures under a folder, as plain data."""
-    from clipvil.files import PictureIndex
+        from clipvil import tasks
+        from clipvil.download import get as getting
 
-    index = PictureIndex(root)
-    purposes = task.splits
-    files = [file_row(file, root) for file in task.files]
-    present = {row["split"] for row in files if row["path"]}
-    splits = dict[str, dict[str, Any]]()
-    for split in dict.fromkeys(file.split for file in task.files):
-        if split in present or split not in purposes.hidden:
-            splits[split] = split_row(task, root, split, index)
-    select = purposes.select
-    if select in splits and select not in present and splits[select]["problem"]:
-        del splits[select]  # then some of the fitting pictures are held back for selection
-    needed = {purposes.fit, purposes.report} | ({select} & splits.keys())
-    readable = {split for split, row in splits.items() if row["problem"] is None}
-    files = [row for row in files if row["path"] or row["split"] not in readable or row["optional"]]
-    complete = (
-        all(row["problem"] is None for row in files if row["path"])
-        and needed <= readable
-        and not any(row["missing"] for split, row in splits.items() if split in needed)
-    )
-    return {"task": task.name, "data": str(root), "complete": complete, "files": files,
-            "splits": splits}  # fmt: skip
+        task = tasks.load(name)
+        if not any(file.download or file.gate for file in task.files):
+            raise UsageError(f"{name} has nothing to download: {task.files[0].source}")
+        chosen = getting.wanted(task, self.only)
+        outcomes = getting.get(chosen, self.data, base=self.from_)
+        if self.json:
+            files = [outcome.plain() for outcome in outcomes]
+            print(json.dumps({"task": task.name, "data": str(self.data), "files": files}, indent=1))
+        else:
+            print(listed(outcomes))
+            if not self.only and task.archives:
+                print(offered(task.name, task.archives))
+        return 1 if any(outcome.left_to_do for outcome in outcomes) else 0
 
 
-def file_row(file: OfficialFile, root: Path) -> dict[str, Any]:
-    """One official file: where it is, its size, its rows, and whether it can be read to its end."""
-    from clipvil.core import Data
-    from clipvil.files import MissingFilesError, find
+def listed(outcomes: Sequence[Outcome]) -> str:
+    """What came of each file, for a person."""
+    from clipvil import progress
 
-    row: dict[str, Any] = {
-        "role": file.role, "split": file.split, "name": file.name, "source": file.source,
-        "optional": file.optional, "path": None, "bytes": None, "rows": None, "whole": None,
-        "problem": None,
-    }  # fmt: skip
-    try:
-        path = find(Data(root), [file]).get(file.role)
-    except MissingFilesError:
-        return row
-    except ValueError as error:  # two candidates
-        return row | {"path": str(root), "problem": str(error)}
-    if path is None:
-        return row
-    row |= {"path": str(path), "bytes": path.stat().st_size}
-    try:
-        return row | {"rows": num_rows(path), "whole": True}
-    except ValueError as error:
-        return row | {"whole": False, "problem": str(error)}
+    lines = list[str]()
+    for outcome in outcomes:
+        lines.append(f"{outcome.file.split} {outcome.file.role}: {outcome.file.name}")
+        if outcome.path is not None:
+            size = progress.size(outcome.path.stat().st_size)
+            lines.append(f"  {outcome.state}: {outcome.path}, {size}")
+        else:
+            lines.append(f"  {outcome.state}: {outcome.said}")
+    return "\n".join(lines)
 
 
-def num_rows(path: Path) -> int | None:
-    """Rows of a JSONL file, of an array, or of the longest array in an object; else None."""
-    import msgspec
+def offered(name: str, archives: Sequence[Any]) -> str:
+    """Which pictures could be had, and how large they are."""
+    from clipvil import progress
 
-    from clipvil.files import read_json, read_rows
-
-    name = path.name.removesuffix(".gz")
-    if name.endswith(".jsonl"):
-        return sum(1 for _ in read_rows(path, msgspec.Raw))
-    if not name.endswith(".json"):
-        return None
-    value = read_json(path, list[msgspec.Raw] | dict[str, msgspec.Raw])
-    if isinstance(value, list):
-        return len(value)
-    arrays = [raw for raw in value.values() if bytes(raw).startswith(b"[")]
-    counts = [len(msgspec.json.decode(raw, type=list[msgspec.Raw])) for raw in arrays]
-    return max(counts, default=len(value))
-
-
-def split_row(task: Task, root: Path, split: str, index: PictureIndex) -> dict[str, Any]:
-    """A split's number of examples, and which of its pictures are there."""
-    from clipvil.core import Data
-
-    try:
-        examples = task.examples(Data(root), split)
-    except (ValueError, OSError) as error:
-        return {"examples": None, "pictures": None, "missing": 0, "named": [],
-                "problem": str(error)}  # fmt: skip
-    wanted = dict.fromkeys(name for example in examples for name in example.pictures)
-    missing = list[str]()
-    for name in wanted:
-        try:
-            index.find(name)
-        except (ValueError, FileNotFoundError):
-            missing.append(name)
-    return {"examples": len(examples), "pictures": len(wanted), "missing": len(missing),
-            "named": missing[:SHOWN], "problem": None}  # fmt: skip
+    pictures = [
+        f"{file.role}/{file.split} ({progress.size(file.download.bytes)})"
+        for file in archives
+        if file.download is not None and file.download.bytes is not None
+    ]
+    return f"pictures come with --only {' '.join(pictures)}" if pictures else ""
 
 
 def told(found: dict[str, Any]) -> str:
     """What was found, for a person."""
-    from clipvil import progress
-
-    lines = list[str]()
-    for row in found["files"]:
-        lines.append(f"{row['split']} {row['role']}: {row['name']}")
-        if row["problem"]:
-            lines.append(f"  wrong: {row['problem']}")
-        elif row["path"]:
-            rows = "" if row["rows"] is None else f", {row['rows']:,} rows"
-            lines.append(f"  {row['path']}, {progress.size(row['bytes'])}{rows}, whole")
-        else:
-            needed = row["split"] in found["splits"] and not row["optional"]
-            lines.append(f"  {'missing' if needed else 'not there'}; {row['source']}")
+    lines = [
+        line for row in [*found["files"], *found["archives"]] for line in described(row, found)
+    ]
     for split, row in found["splits"].items():
         if row["problem"]:
             lines.append(f"{split}: cannot be read: {row['problem'].splitlines()[0]}")
@@ -193,5 +142,34 @@ def told(found: dict[str, Any]) -> str:
                      "pictures found")  # fmt: skip
         if row["missing"]:
             lines.append(f"  missing: {', '.join(row['named'])}")
+    lines += [f"wrong: {problem}" for problem in found["problems"]]
     lines.append("complete" if found["complete"] else "not complete")
     return "\n".join(lines)
+
+
+def described(row: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """Two lines on an official file."""
+    from clipvil import progress
+
+    head = f"{row['split']} {row['role']}: {row['name']}"
+    if row["problem"]:
+        return [head, f"  wrong: {row['problem']}"]
+    if row["path"]:
+        rows = "" if row["rows"] is None else f", {row['rows']:,} rows"
+        size = progress.size(row["bytes"])
+        return [head, f"  {row['path']}, {size}{rows}, whole; for {row['purpose']}"]
+    needed = row["split"] in found["splits"] and not row["optional"]
+    size = row["download_bytes"]
+    facts = [
+        "missing" if needed else "not there",
+        f"for {row['purpose']}",
+        *([f"{progress.size(size)} to download"] if size else []),
+        row["source"],
+        *([row["gate"]] if row["gate"] else []),
+        *(
+            ["--only {role}/{split} of `data get` fetches it".format(**row)]
+            if row["download"]
+            else []
+        ),
+    ]
+    return [head, f"  {'; '.join(facts)}"]

@@ -1,6 +1,7 @@
 """What `clipvil score` promises for every task, on the files that its own `tiny` writes."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,13 @@ def answers(task: Task, root: Path) -> dict[str, Answer]:
 
 
 def options(task: Task, root: Path) -> list[str]:
-    found = find(Data(root), of_split(task.files, task.splits.report))
+    official = of_split(task.files, task.splits.report)
+    roles = Counter(file.role for file in official)
+    found = {  # of a role in several parts the folder is given
+        role: root if count > 1 else find(Data(root), [f for f in official if f.role == role])[role]
+        for role, count in roles.items()
+        if not all(file.optional for file in official if file.role == role)
+    }
     given = [(f"--{role.replace('_', '-')}", str(path)) for role, path in found.items()]
     return [task.name, "--predictions", str(root / "said"), *(x for pair in given for x in pair)]
 

@@ -73,7 +73,7 @@ def test_what_is_not_such_a_file_is_named(root: Path, content: bytes) -> None:
 
 def test_a_truncated_file_is_named_with_its_end(root: Path) -> None:
     (root / FILE).write_bytes((root / FILE).read_bytes()[:1_000])
-    with pytest.raises(ValueError, match=rf"{FILE}: .* truncated \(at byte 1,000\)"):
+    with pytest.raises(ValueError, match=rf"{FILE}: .*cut short at byte 1,000"):
         TASK.examples(Data(root), "testdev")
 
 

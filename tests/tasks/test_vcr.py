@@ -100,7 +100,7 @@ def test_spoilt_rows_are_named(root: Path, fields: dict[str, Any], message: str)
         ('{"boxes": [[0, 0, 1]], "segms": [[]]}', "box 0 is none"),
         ('{"boxes": [], "segms": []}', "0 boxes, but 1 objects in val-0"),
         ('{"boxes": [[0, 0, 1, 1]], "segms": []}', "1 boxes, but polygons of 0 objects"),
-        ('{"boxes": [[0, 0, 1, 1]], "seg', "truncated (at byte 30)"),
+        ('{"boxes": [[0, 0, 1, 1]], "seg', "cut short at byte 30"),
     ],
 )
 def test_spoilt_boxes_are_named(root: Path, content: str, message: str) -> None:

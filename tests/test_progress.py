@@ -1,0 +1,23 @@
+"""Progress: what passes through is what came, and what is told is how far it is."""
+
+import sys
+
+import pytest
+
+from clipvil import progress
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("total", [None, 1_000])
+def test_bytes_pass_unchanged(
+    terminal: bool, total: int | None, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    chunks = [b"a" * 300, b"b" * 200]
+    assert list(progress.transfer(chunks, "f.zip", done=500, total=total)) == chunks
+    if not terminal:
+        first, last = capsys.readouterr().err.splitlines()
+        assert first.startswith("f.zip: 800 bytes" + (" of 1.0 kB, " if total else ", "))
+        assert "/s" in last and ("0 s left" in last) == (total is not None)
