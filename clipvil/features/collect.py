@@ -123,7 +123,9 @@ def stored(values: NDArray[np.generic], dtype: Dtype) -> Tensor:
     Raises
         ValueError: too large for it
     """
-    kept = torch.from_numpy(np.array(values, np.float32)).to(TORCH[dtype])
+    with np.errstate(over="ignore"):  # said below
+        exact = np.array(values, np.float32)
+    kept = torch.from_numpy(exact).to(TORCH[dtype])
     if not bool(kept.isfinite().all()):
         raise ValueError(f"not finite in {dtype}: bf16 and fp32 reach further")
     return kept

@@ -82,7 +82,7 @@ class Manifest:
             raise FileNotFoundError(f"no feature store {path}")
         place = path / MANIFEST
         if not place.is_file():
-            raise ValueError(f"{path} is unfinished (no {MANIFEST}): run the same encode again")
+            raise ValueError(f"{path} is unfinished (no {MANIFEST}): run the same command again")
         content = files.read_json(place)
         version = content.get("version") if isinstance(content, dict) else None
         if version != VERSION:

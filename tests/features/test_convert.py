@@ -160,6 +160,29 @@ def test_hdf5_both_ways(tmp_path: Path) -> None:
     assert second.grid(0) is None
 
 
+def test_a_spoilt_file_among_many_is_named(tmp_path: Path) -> None:
+    for folder in ("npz", "pth"):
+        (tmp_path / folder).mkdir()
+    for name in ("a", "b", "c"):
+        np.savez_compressed(tmp_path / "npz" / f"{name}.npz", feat=draw(3, 4, D))
+        torch.save(torch.from_numpy(draw(3, 4, D)), tmp_path / "pth" / f"{name}.pth")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name in ("a", "b", "c"):
+            file.create_dataset(name, data=draw(3, 4, D).astype("f8") * 1e-3, compression="gzip")
+        place = file["b"].id.get_chunk_info(0).byte_offset
+    for path in (tmp_path / "npz" / "b.npz", tmp_path / "pth" / "b.pth", tmp_path / "a.h5"):
+        content = bytearray(path.read_bytes())
+        at = place if path.suffix == ".h5" else 30
+        content[at : at + 200] = bytes(200)
+        path.write_bytes(content)
+    for name in ("npz", "pth", "a.h5"):
+        done = convert(
+            Given(source=tmp_path / name, name="a", dtype="fp32"), tmp_path / f"{name}-store"
+        )
+        assert set(done.failures) == {"b"} and done.pictures == 2
+        assert verify(done.path) == []
+
+
 def test_broken_rows_are_named_and_the_rest_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

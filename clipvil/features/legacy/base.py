@@ -57,17 +57,22 @@ class Legacy:
 
 def one(identity: str, path: Path, load: Callable[[Path], Arrays]) -> Entry:
     """An entry that is a file of its own."""
+    return Entry(identity, path.name, guarded(lambda: item(load(path))))
+
+
+def guarded(load: Callable[[], Item]) -> Callable[[], Item]:
+    """The same, whatever a reader raises on hostile bytes turned into a reason."""
 
     def read() -> Item:
         try:
-            return item(load(path))
+            return load()
         except ValueError:
             raise
-        except Exception as error:  # readers raise anything on hostile bytes
+        except Exception as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ValueError(f"cannot be read: {first}") from error
 
-    return Entry(identity, path.name, read)
+    return read
 
 
 def item(arrays: Arrays) -> Item:

@@ -7,10 +7,11 @@ Datasets that point out of the file (external links and files, virtual ones) are
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from clipvil.features.legacy.base import FEATURES, LARGEST, Entry, Item, Legacy, fits, item
+from clipvil.features.legacy.base import FEATURES, LARGEST, Entry, Item, Legacy, fits, guarded, item
 
 IDS = ("ids", "image_ids", "image_id")
 
@@ -68,17 +69,17 @@ def datasets(file: Any) -> Iterator[Entry]:
         return item({"": dataset[()]})
 
     for name in file:
-        yield Entry(name, name, lambda name=name: load(name))  # type: ignore[misc]
+        yield Entry(name, name, guarded(partial(load, name)))
 
 
 def rows(names: Any, table: Any) -> Iterator[Entry]:
     """One row a picture."""
     fits(table.shape[1:], table.dtype.itemsize, LARGEST)
+
+    def load(number: int) -> Item:
+        return item({"": table[number]})
+
     for number in range(len(names)):
         name = names[number]
         identity = name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name)
-        yield Entry(
-            identity,
-            f"row {number + 1}",
-            lambda number=number: item({"": table[number]}),  # type: ignore[misc]
-        )
+        yield Entry(identity, f"row {number + 1}", guarded(partial(load, number)))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def entries(
                 yield Entry(place, place, broken(f"{len(row)} fields where others have {width}"))
                 continue
             name = identity(row).decode(errors="backslashreplace")
-            yield Entry(name, place, lambda row=row: load(row))  # type: ignore[misc]
+            yield Entry(name, place, partial(load, row))
 
 
 def broken(reason: str) -> Callable[[], Item]:
