@@ -35,7 +35,10 @@ SHORT_NORMALISED = 1e-2
 SECONDS = 2.0  # that speed is measured for, at least
 BATCH = {"cpu": 8, "cuda": 64}
 
+OTHERS = {"nothing", "ReLU"}  # where inputs are large, a GELU would be one of them
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "nothing": lambda x: x,
+    "ReLU": F.relu,
     "GELU": F.gelu,
     "tanh GELU": lambda x: F.gelu(x, approximate="tanh"),
     "QuickGELU": lambda x: x * torch.sigmoid(1.702 * x),
@@ -145,7 +148,7 @@ def colours(encoder: Encoder, source: Source | None, look: Look) -> Finding:
 
 
 def activations(network: nn.Module, pixels: Tensor) -> set[str]:
-    """Which of `ACTIVATIONS` the parts of a network compute, told by their values."""
+    """Which kinds of GELU the parts of a network compute, told by their values."""
     found = set[str]()
     before = dict[nn.Module, Tensor]()
 
@@ -170,7 +173,7 @@ def activations(network: nn.Module, pixels: Tensor) -> set[str]:
     finally:
         for hook in hooks:
             hook.remove()
-    return found
+    return found - OTHERS
 
 
 def activation(encoder: Encoder, source: Source | None, look: Look) -> Finding:

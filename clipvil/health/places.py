@@ -33,9 +33,9 @@ NAMED = re.compile(r"pos(ition)?(al)?_?embed")  # timm's, open_clip's, transform
 NO_TABLE = "no table of position embeddings in it"
 LEAST = 1e-6  # relative change, below which positions are not used
 ALIKE = 0.999  # cosine of what places add, ours with the source's
-# cells that the place of most change may be off by on average: a convolution sees around its cell
-STRAY = 0.75
-FINE = 14  # cells a side; of finer grids, more cells
+# cells that the place of most change may be off by on average, and more of finer grids: a
+# convolution sees around its cell
+STRAY, STRAY_A_SIDE = 0.5, 0.1
 SHIFT = 0.75  # cells that all places may be off by together; a stride leans to one side
 
 
@@ -144,7 +144,8 @@ def token_order(encoder: Encoder, look: Look) -> Finding:
     found = torch.stack([most // columns, most % columns], 1).cpu()
     strays = (found - torch.tensor(probes)).float()  # [probes, 2]
     stray, shift = float(strays.norm(dim=1).mean()), float(strays.mean(0).norm())
-    wrong = not (stray <= STRAY * max(1, rows / FINE, columns / FINE) and shift < SHIFT)
+    allowed = STRAY + STRAY_A_SIDE * (rows + columns) / 2
+    wrong = not (stray <= allowed and shift < SHIFT)
     return Finding(
         check=check,
         state="failed" if wrong else "passed",
