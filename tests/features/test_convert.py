@@ -5,6 +5,7 @@ import csv
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -320,6 +321,37 @@ def test_an_interrupted_conversion_goes_on_to_the_same_bytes(
     with pytest.raises(ValueError, match="another dtype"):
         convert(Given(source=given.source, name="b", dtype="fp32"), tmp_path / "cut")
     assert convert(given, tmp_path / "cut").converted == 0
+
+
+IN_PARTS = """
+import sys
+from pathlib import Path
+from clipvil.features import plan
+from clipvil.features.convert import Given, convert
+
+plan.SHARD_BYTES = 1 << 20
+root = Path(sys.argv[1])
+convert(Given(source=root / "a.tsv", name="b", dtype="fp16"), root / sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    row = region_row(0, 36) | {"features": text(draw(36, 512))}
+    write_tsv(tmp_path / "a.tsv", BUTD, [row | {"image_id": k} for k in range(1_000)])
+    command = [sys.executable, "-c", IN_PARTS, str(tmp_path)]
+    subprocess.run([*command, "whole"], check=True)
+    with subprocess.Popen([*command, "cut"]) as running:
+        while not (tmp_path / "cut" / shards.name(2)).is_file():
+            assert running.poll() is None
+            time.sleep(0.001)
+        running.kill()
+    assert not (tmp_path / "cut" / "manifest.json").is_file(), "killed too late to show anything"
+    subprocess.run([*command, "cut"], check=True)
+    names = sorted(path.name for path in (tmp_path / "whole").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "cut").iterdir())
+    for name in names:
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 GROWTH = """
