@@ -7,6 +7,9 @@ Tensors  values  fp16, bf16 or fp32 [sum N, D]: the cells of all pictures, row b
          size    int32 [n, 2]: width, height of the original, upright, in pixels
          affine  float32 [n, 4]: a, b, c, d; pixel (x, y) is at (a x + b, c y + d), in cells
          pooled  as values [n, P], where the encoder has it
+         boxes   float32 [sum N, 4]: x1, y1, x2, y2 of a region in pixels, where cells are regions
+An encoder's store has the first five. Converted ones may lack grid (regions lie in none), size and
+affine, which their source did not tell.
 Reading trusts nothing that the file's own size and the other tensors do not confirm.
 """
 
@@ -58,10 +61,11 @@ class Shard:
     ids: tuple[str, ...]
     values: NDArray[Any]  # [sum N, D]; bfloat16 as uint16
     offsets: NDArray[np.int64]  # [n + 1]
-    grid: NDArray[np.int32]  # [n, 2]
-    size: NDArray[np.int32]  # [n, 2]
-    affine: NDArray[np.float32]  # [n, 4]
+    grid: NDArray[np.int32] | None  # [n, 2]
+    size: NDArray[np.int32] | None  # [n, 2]
+    affine: NDArray[np.float32] | None  # [n, 4]
     pooled: NDArray[Any] | None  # [n, P]
+    boxes: NDArray[np.float32] | None  # [sum N, 4]
     failures: Mapping[str, str]
 
 
@@ -93,10 +97,11 @@ def read(path: Path) -> Shard:
             ids=tuple(text.split("\n")[:-1]),
             values=arrays["values"],
             offsets=arrays["offsets"],
-            grid=arrays["grid"],
-            size=arrays["size"],
-            affine=arrays["affine"],
+            grid=arrays.get("grid"),
+            size=arrays.get("size"),
+            affine=arrays.get("affine"),
             pooled=arrays.get("pooled"),
+            boxes=arrays.get("boxes"),
             failures=failures,
         )
         check(shard)
@@ -145,22 +150,22 @@ class Entry:
 def check(shard: Shard) -> None:
     """Refuse a shard whose tensors contradict each other."""
     n = len(shard.ids)
-    shapes = {"offsets": (n + 1,), "grid": (n, 2), "size": (n, 2), "affine": (n, 4)}
+    shapes = {"offsets": (n + 1,), "grid": (n, 2), "size": (n, 2), "affine": (n, 4),
+              "boxes": (len(shard.values), 4)}  # fmt: skip
     for tensor, shape in shapes.items():
-        if getattr(shard, tensor).shape != shape:
+        found = getattr(shard, tensor)
+        if found is not None and found.shape != shape:
             raise ValueError(f"{tensor} is not {shape}, for {n} ids")
     if shard.values.ndim != 2 or (
         shard.pooled is not None and (shard.pooled.ndim != 2 or len(shard.pooled) != n)
     ):
         raise ValueError(f"values or pooled are not tables for {n} ids")
-    counts = shard.grid.astype(np.int64).prod(1)  # [n]
-    if (
-        shard.offsets[0] != 0
-        or shard.offsets[-1] != len(shard.values)
-        or (shard.grid < 1).any()
-        or (np.diff(shard.offsets) != counts).any()
-    ):
-        raise ValueError("offsets do not fit the grids and values")
+    counts = np.diff(shard.offsets)  # [n]
+    if shard.offsets[0] != 0 or shard.offsets[-1] != len(shard.values) or (counts < 1).any():
+        raise ValueError("offsets do not fit the values")
+    grid = shard.grid
+    if grid is not None and ((grid < 1).any() or (counts != grid.astype(np.int64).prod(1)).any()):
+        raise ValueError("offsets do not fit the grids")
 
 
 def floats(stored: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:

@@ -7,6 +7,8 @@ Shapes   N cells of a picture, D width, P pooled width
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,18 +40,35 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where features come from that no encoder of ours wrote."""
+
+    name: str  # as the user calls them
+    format: str  # of the files they were converted from
+    width: int  # D
+    pooled_width: int | None  # P
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of all of it; two parts of one data set share it."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What is in a store; nothing in it depends on when or how often it was interrupted."""
 
     version: int
     fingerprint: str
-    encoder: Card
+    encoder: Card | None  # or `origin`
     dtype: Dtype
-    batch_size: int
+    batch_size: int | None  # of the forward passes
     pictures: int
     cells: int
     failures: Mapping[str, str]  # id -> reason
     shards: tuple[Listed, ...]
+    origin: Origin | None = None
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -63,15 +82,18 @@ class Manifest:
             raise FileNotFoundError(f"no feature store {path}")
         place = path / MANIFEST
         if not place.is_file():
-            raise ValueError(f"{path} is unfinished (no {MANIFEST}): run the same encode again")
+            raise ValueError(f"{path} is unfinished (no {MANIFEST}): run the same command again")
         content = files.read_json(place)
         version = content.get("version") if isinstance(content, dict) else None
         if version != VERSION:
             raise ValueError(f"{place}: version {version}, this clipvil reads {VERSION}")
         try:
-            return msgspec.convert(content, cls)
+            manifest = msgspec.convert(content, cls)
         except msgspec.ValidationError as error:
             raise ValueError(f"{place}: {error}") from error
+        if (manifest.encoder is None) == (manifest.origin is None):
+            raise ValueError(f"{place} tells not one encoder or origin")
+        return manifest
 
     def write(self, path: Path) -> None:
         """Write it into the store at `path`, which is finished by that."""
@@ -99,7 +121,8 @@ class Store:
         self.path = path
         self.manifest = Manifest.read(path)
         if card is not None and card.fingerprint != self.fingerprint:
-            raise ValueError(f"{path} holds other features: {difference(self.card, card)}")
+            apart = "converted ones" if self.card is None else difference(self.card, card)
+            raise ValueError(f"{path} holds other features: {apart}")
         self._shards = [shards.read(path / listed.name) for listed in self.manifest.shards]
         for listed, shard in zip(self.manifest.shards, self._shards, strict=True):
             self._check(listed, shard)
@@ -112,6 +135,10 @@ class Store:
     def _check(self, listed: Listed, shard: Shard) -> None:
         widths = (shard.values.shape[1], None if shard.pooled is None else shard.pooled.shape[1])
         counts = (len(shard.ids), len(shard.values))
+        if self.card is not None:
+            for tensor in ("grid", "size", "affine"):
+                if getattr(shard, tensor) is None:
+                    raise ValueError(f"{self.path / listed.name} has no {tensor!r}")
         if counts != (listed.pictures, listed.cells) or (
             shard.ids and widths != (self.width, self.pooled_width)
         ):
@@ -127,9 +154,20 @@ class Store:
         return picture in self.ids
 
     @property
-    def card(self) -> Card:
-        """The encoder whose features these are."""
+    def card(self) -> Card | None:
+        """The encoder whose features these are; None where they were converted."""
         return self.manifest.encoder
+
+    @property
+    def name(self) -> str:
+        """Of the encoder, or what converted features are called."""
+        return self._maker.name
+
+    @property
+    def _maker(self) -> Card | Origin:
+        maker = self.manifest.encoder or self.manifest.origin
+        assert maker is not None, "a manifest tells one of them"
+        return maker
 
     @property
     def fingerprint(self) -> str:
@@ -144,12 +182,12 @@ class Store:
     @property
     def width(self) -> int:
         """D."""
-        return self.card.width
+        return self._maker.width
 
     @property
     def pooled_width(self) -> int | None:
         """P, None where the encoder pools nothing."""
-        return self.card.pooled_width
+        return self._maker.pooled_width
 
     @property
     def failures(self) -> Mapping[str, str]:
@@ -169,24 +207,32 @@ class Store:
 
     def cells(self, index: int) -> int:
         """N of a picture."""
-        rows, columns = self.grid(index)
-        return rows * columns
-
-    def grid(self, index: int) -> tuple[int, int]:
-        """Rows and columns of a picture's cells."""
         shard, row = self._place(index)
-        return int(shard.grid[row, 0]), int(shard.grid[row, 1])
+        return int(shard.offsets[row + 1] - shard.offsets[row])
 
-    def size(self, index: int) -> tuple[int, int]:
-        """Width and height of the original picture, upright, in pixels."""
+    def grid(self, index: int) -> tuple[int, int] | None:
+        """Rows and columns of a picture's cells; None where they lie in no grid."""
         shard, row = self._place(index)
-        return int(shard.size[row, 0]), int(shard.size[row, 1])
+        return None if shard.grid is None else (int(shard.grid[row, 0]), int(shard.grid[row, 1]))
 
-    def affine(self, index: int) -> NDArray[np.float32]:
+    def size(self, index: int) -> tuple[int, int] | None:
+        """Width and height of the original picture, upright, in pixels; None where not known."""
+        shard, row = self._place(index)
+        return None if shard.size is None else (int(shard.size[row, 0]), int(shard.size[row, 1]))
+
+    def affine(self, index: int) -> NDArray[np.float32] | None:
         """a, b, c, d of a picture: its pixel (x, y) is at (a x + b, c y + d), in cells."""
         shard, row = self._place(index)
-        affine: NDArray[np.float32] = shard.affine[row]
-        return affine
+        return None if shard.affine is None else shard.affine[row]
+
+    def boxes(self, index: int) -> NDArray[np.float32] | None:
+        """x1, y1, x2, y2 of a picture's regions in pixels, [N, 4]; None where cells are none."""
+        shard, row = self._place(index)
+        return (
+            None
+            if shard.boxes is None
+            else shard.boxes[shard.offsets[row] : shard.offsets[row + 1]]
+        )
 
     def pooled(self, index: int) -> NDArray[Any] | None:
         """The pooled vector [P] of a picture, a view of the file."""

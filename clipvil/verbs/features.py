@@ -4,19 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
+
+from clipvil.errors import UsageError
+
+if TYPE_CHECKING:
+    from clipvil.features.store import Store
+
+WORST = 10  # pictures that a comparison names
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
-    """Say what is in feature stores, or whether they are whole."""
+    """Say what is in feature stores, verify or compare them, or convert features into one."""
 
-    action: tyro.conf.Positional[Literal["info", "verify"]]
-    """info: what is in it; verify: whether every bit is as it was written"""
+    action: tyro.conf.Positional[Literal["info", "verify", "diff", "convert"]]
+    """info: what is in it; verify: whether every bit is as it was written; diff: two stores picture
+    by picture; convert: a .tsv or .h5 file or a folder of .npy, .npz or .pth into a store"""
     stores: tyro.conf.Positional[tuple[Path, ...]]
-    """folders that `encode` wrote"""
+    """folders that `encode` or `convert` wrote; for convert the file or folder of features"""
+    out: Path | None = None
+    """convert: folder of the store"""
+    name: str | None = None
+    """convert: what made the features, such as butd-36; stores of one name are one set"""
+    pooled: Path | None = None
+    """convert: folder of pooled vectors, ID.npy each"""
+    images: Path | None = None
+    """convert: the pictures, for their sizes; a grid then spans the whole picture"""
+    dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
+    """convert: how features are stored"""
+    limit: int | None = None
+    """diff and convert: only the first so many pictures"""
     json: bool = False
     """print JSON"""
 
@@ -24,8 +44,15 @@ class Verb:
         """Look at every store; 1 if something is wrong with one."""
         import json
 
-        from clipvil.errors import UsageError
-
+        if self.limit is not None and self.limit < 1:
+            raise UsageError("--limit is at least 1")
+        if self.action == "convert":
+            return self.convert()
+        given = [self.out, self.name, self.pooled, self.images]
+        if any(option is not None for option in given):
+            raise UsageError("--out, --name, --pooled and --images belong to features convert")
+        if self.action == "diff":
+            return self.diff()
         if not self.stores:
             raise UsageError(f"features {self.action} needs the folder of a store")
         look = info if self.action == "info" else verified
@@ -35,6 +62,56 @@ class Verb:
         else:
             print("\n\n".join(map(told, rows)))
         return 1 if any(row["problems"] for row in rows) else 0
+
+    def diff(self) -> int:
+        """Compare two stores; 1 if a picture could not be compared or is in one only."""
+        import json
+
+        if len(self.stores) != 2:
+            raise UsageError("features diff needs the folders of two stores")
+        from clipvil.features.store import Store
+
+        first, second = (Store(path) for path in self.stores)
+        row = compared(first, second, self.limit)
+        if self.json:
+            print(json.dumps(row, indent=1))
+        else:
+            show(row)
+        apart = row["only in the first"] or row["only in the second"] or row["not compared"]
+        return 1 if apart else 0
+
+    def convert(self) -> int:
+        """Convert features; 1 if an entry was broken."""
+        import json
+        from dataclasses import asdict
+
+        from clipvil import progress
+
+        if len(self.stores) != 1 or self.out is None or not self.name:
+            raise UsageError(
+                "features convert needs one file or folder, --out STORE and --name NAME"
+            )
+        from clipvil.features.convert import Given, convert
+
+        given = Given(
+            source=self.stores[0],
+            name=self.name,
+            dtype=self.dtype,
+            pooled=self.pooled,
+            images=self.images,
+            limit=self.limit,
+        )
+        done = convert(given, self.out)
+        if self.json:
+            print(json.dumps(asdict(done) | {"path": str(done.path)}, indent=1))
+        for identity, reason in done.failures.items():
+            progress.say(f"left out {identity}: {reason}")
+        progress.say(
+            f"wrote {done.path}: {done.pictures:,} pictures of a {done.format} in "
+            f"{progress.size(done.bytes)}, {done.converted:,} entries read now in "
+            f"{progress.duration(done.seconds)}; {len(done.failures)} left out"
+        )
+        return 1 if done.failures else 0
 
 
 def verified(path: Path) -> dict[str, Any]:
@@ -52,27 +129,40 @@ def info(path: Path) -> dict[str, Any]:
         store = Store(path)
     except (ValueError, OSError) as error:
         return {"path": str(path), "problems": [str(error)]}
-    card, preprocessing = store.card, store.card.preprocessing
     counts = [store.cells(index) for index in range(len(store))]
-    height, width = preprocessing.size
+    boxes = bool(counts) and store.boxes(0) is not None
     return {
         "path": str(path),
-        "encoder": card.name,
-        "options": dict(card.options),
+        **maker(store),
         "fingerprint": store.fingerprint,
-        "weights": card.weights,
-        "layer": card.layer,
-        "preprocessing": f"{preprocessing.fit} at {height}x{width}, {preprocessing.interpolation}",
         "dtype": store.dtype,
         "pictures": len(store),
         "cells": sum(counts),
         "cells a picture": [min(counts, default=0), max(counts, default=0)],
+        "boxes": boxes,
         "width": store.width,
         "pooled width": store.pooled_width,
         "shards": len(store.manifest.shards),
         "bytes": store.bytes,
         "failures": dict(store.failures),
         "problems": [],
+    }
+
+
+def maker(store: Store) -> dict[str, Any]:
+    """What made the features."""
+    card, origin = store.card, store.manifest.origin
+    if card is None:
+        assert origin is not None
+        return {"name": origin.name, "converted from": origin.format}
+    preprocessing = card.preprocessing
+    height, width = preprocessing.size
+    return {
+        "encoder": card.name,
+        "options": dict(card.options),
+        "weights": card.weights,
+        "layer": card.layer,
+        "preprocessing": f"{preprocessing.fit} at {height}x{width}, {preprocessing.interpolation}",
     }
 
 
@@ -88,8 +178,64 @@ def told(row: dict[str, Any]) -> str:
     least, most = rows["cells a picture"]
     rows["cells a picture"] = str(least) if least == most else f"{least} to {most}"
     rows["bytes"] = progress.size(rows["bytes"])
-    rows["options"] = ",".join(f"{k}={v}" for k, v in rows["options"].items()) or "none"
+    if "options" in rows:
+        rows["options"] = ",".join(f"{k}={v}" for k, v in rows["options"].items()) or "none"
     failures = rows.pop("failures")
     lines = [f"  {name:16}{value}" for name, value in rows.items()]
     lines += [f"  left out {identity}: {reason}" for identity, reason in failures.items()]
     return "\n".join([row["path"], *lines])
+
+
+def compared(first: Store, second: Store, limit: int | None) -> dict[str, Any]:
+    """Two stores as plain data: a summary, and every picture that both have."""
+    from dataclasses import asdict
+
+    from clipvil import progress
+    from clipvil.features.diff import compare
+
+    both = min(len(first.ids.keys() & second.ids.keys()), limit or len(first))
+    tracked = progress.track(compare(first, second, limit), "pictures", total=both)
+    pictures = [asdict(difference) for difference in tracked]
+    known = [p for p in pictures if p["cosine"] is not None]
+    pooled = [p["pooled"] for p in known if p["pooled"] is not None]
+    return {
+        "stores": [str(first.path), str(second.path)],
+        "dtypes": [first.dtype, second.dtype],
+        "compared": len(known),
+        "cosine": sum(p["cosine"] for p in known) / len(known) if known else None,
+        "lowest cosine": min((p["lowest"] for p in known), default=None),
+        "largest difference": max((p["largest"] for p in known), default=None),
+        "lowest pooled cosine": min(pooled, default=None),
+        "not compared": len(pictures) - len(known),
+        "only in the first": sorted(first.ids.keys() - second.ids.keys()),
+        "only in the second": sorted(second.ids.keys() - first.ids.keys()),
+        "pictures": pictures,
+    }
+
+
+def show(row: dict[str, Any]) -> None:
+    """The summary and the pictures that are furthest apart, on the terminal."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    console.print(f"{row['stores'][0]} ({row['dtypes'][0]}) and {row['stores'][1]} "
+                  f"({row['dtypes'][1]})", markup=False)  # fmt: skip
+    for name in ("compared", "cosine", "lowest cosine", "largest difference",
+                 "lowest pooled cosine", "not compared"):  # fmt: skip
+        if row[name] is not None:
+            console.print(f"  {name:22}{row[name]:.6g}")
+    for name in ("only in the first", "only in the second"):
+        if row[name]:
+            more = " ..." if len(row[name]) > WORST else ""
+            said = f"  {name:22}{len(row[name]):,}: {', '.join(row[name][:WORST])}{more}"
+            console.print(said, markup=False)
+    worst = sorted(row["pictures"], key=lambda p: -2 if p["reason"] else p["lowest"])[:WORST]
+    table = Table("picture", "cosine", "lowest", "largest difference", "",
+                  title="furthest apart", title_justify="left")  # fmt: skip
+    for picture in worst:
+        numbers = (picture["cosine"], picture["lowest"], picture["largest"])
+        table.add_row(escape(picture["id"]), *("" if n is None else f"{n:.6g}" for n in numbers),
+                      picture["reason"])  # fmt: skip
+    console.print(table)

@@ -154,7 +154,7 @@ def test_contradictions_inside_a_shard_are_refused(
 
 def test_an_unfinished_store_says_so(damaged: Path) -> None:
     (damaged / "manifest.json").unlink()
-    with pytest.raises(ValueError, match=r"unfinished.*run the same encode again"):
+    with pytest.raises(ValueError, match=r"unfinished.*run the same command again"):
         Store(damaged)
     with pytest.raises(FileNotFoundError, match="no feature store"):
         Store(damaged / "nowhere")
