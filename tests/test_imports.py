@@ -10,8 +10,8 @@ import clipvil
 
 ROOT = Path(clipvil.__file__).parent
 ABOVE = """
-    errors columns core files registry progress pictures metrics encoders features graphs worlds
-    pretrain tasks data models train evaluate report explain serve recipes api verbs cli
+    errors columns core files registry progress processes pictures metrics encoders features graphs
+    worlds pretrain tasks data models train evaluate report explain serve recipes api verbs cli
 """
 ORDER = ABOVE.split()
 
