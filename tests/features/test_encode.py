@@ -145,10 +145,11 @@ def test_what_does_not_fit_the_disk_or_the_type_is_refused(
             encode(encoder, sources, tmp_path / "a")
     weight = encoder.network.network.patches.weight
     before = weight.detach().clone()
-    weight.data *= 1e6
     try:
-        with pytest.raises(ValueError, match=r"not finite in fp16.*bf16"):
-            encode(encoder, sources, tmp_path / "b")
+        for number, spoilt in enumerate((before * 1e6, before * float("nan"))):
+            weight.data = spoilt
+            with pytest.raises(ValueError, match=r"not finite in fp16.*bf16"):
+                encode(encoder, sources, tmp_path / f"b{number}")
     finally:
         weight.data = before
 
