@@ -17,6 +17,7 @@ Rows go to encode.csv, with the cosine of cells in bf16 to those in fp32.
 """
 
 import argparse
+import copy
 import os
 import shutil
 import tempfile
@@ -34,6 +35,7 @@ from torch.nn.functional import cosine_similarity
 from torchvision.transforms import functional
 
 from clipvil import encoders
+from clipvil.encoders._options import decoding
 from clipvil.encoders.base import Encoder
 from clipvil.features.encode import encode
 
@@ -112,18 +114,18 @@ def linked(photographs: list[Path]) -> Iterator[tuple[list[Path], Path]]:
 
 
 def measure(name: str, spec: str, paths: list[Path], out: Path, asked: argparse.Namespace) -> None:
-    plain, exact = encoders.load(spec), encoders.load(spec)
-    half, fast = (encoders.load(f"{spec},precision=bf16{o}") for o in ("", ",decode=fast"))
-    alone = encoders.load(f"{spec},precision=bf16").to(memory_format=torch.channels_last)
+    exact, half = encoders.load(spec), encoders.load(f"{spec},precision=bf16")
+    fast = decoding(copy.deepcopy(half), "fast")
+    alone = copy.deepcopy(half).to(memory_format=torch.channels_last)
     timms = getattr(alone.network, "network", alone.network)
     ready = batches(half, paths, asked.batch)
     with torch.inference_mode():
         normal = [((x.float() - alone.mean) / alone.std).bfloat16() for x in ready]
-        wide, narrow = plain(ready[0]).grid, half(ready[0]).grid.float()
+        wide, narrow = exact(ready[0]).grid, half(ready[0]).grid.float()
     cosine = cosine_similarity(wide, narrow, dim=-1)  # [B, R, C]
     taken = race(
         {
-            "original": original(plain, paths[:FEW], out),
+            "original": original(exact, paths[:FEW], out),
             "timm bf16": forward(timms, normal),
             "forward bf16": forward(alone, ready),
             "bf16": ours(half, paths, out, asked.batch),
