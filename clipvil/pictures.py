@@ -7,10 +7,12 @@ pixels are laid over white, as a page shows them; 16-bit greys keep their upper 
 from __future__ import annotations
 
 import io
+import stat
 import warnings
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from clipvil.files import Member
@@ -66,9 +68,30 @@ def read(path: Path) -> Image.Image:
         raise BrokenPictureError(reason(error)) from error
 
 
+def read_jpeg(path: Path) -> NDArray[np.uint8] | None:
+    """[H, W, 3] of a plain JPEG: the pixels of `read`, sooner; none where `read` is needed.
+
+    Pillow stays the judge of what is odd (turned, CMYK) and of what is broken.
+    """
+    import simplejpeg
+
+    try:
+        with open_(path) as picture:
+            plain = picture.format == "JPEG" and picture.mode in ("L", "RGB")
+            if not plain or orientation(picture) != 1:
+                return None
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(path.read_bytes())
+    except Exception:  # hostile bytes raise anything
+        return None
+    return pixels
+
+
 def open_(path: Path) -> Image.Image:
-    """Open a picture's header, if it is not empty and not a decompression bomb."""
-    if path.stat().st_size == 0:
+    """Open a picture's header, if it is a file, not empty and not a decompression bomb."""
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):  # a pipe would keep its reader waiting
+        raise BrokenPictureError("not a regular file")
+    if about.st_size == 0:
         raise BrokenPictureError("empty file")
     picture = Image.open(io.BytesIO(path.read_bytes()) if isinstance(path, Member) else path)
     if picture.width * picture.height > LIMIT:
@@ -92,6 +115,8 @@ def orientation(picture: Image.Image) -> int:
     """EXIF's orientation, 1 (upright) to 8."""
     if "exif" not in picture.info and picture.format == "PNG":
         return 1  # Pillow would decode the whole picture to look behind its data
+    if picture.format == "TIFF":
+        return 1  # Pillow turns these itself
     found = picture.getexif().get(ORIENTATION, 1)
     return found if found in TURNS else 1
 

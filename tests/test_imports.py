@@ -10,9 +10,9 @@ import clipvil
 
 ROOT = Path(clipvil.__file__).parent
 ABOVE = """
-    errors columns core sources files registry progress download pictures metrics encoders health
-    features graphs worlds pretrain tasks data models train evaluate report explain serve recipes
-    api verbs cli
+    errors columns core sources files registry progress processes download pictures metrics encoders
+    health features graphs worlds pretrain tasks data models train evaluate report explain serve
+    recipes api verbs cli
 """
 ORDER = ABOVE.split()
 

@@ -41,8 +41,13 @@ def parse(spec: str) -> tuple[str, str, dict[str, str]]:
 
 
 def load(spec: str) -> Encoder:
-    """The encoder that `spec` names, in evaluation mode."""
+    """The encoder that `spec` names, in evaluation mode; `decode=fast` is known to every family."""
     family, name, options = parse(spec)
+    decode = options.pop("decode", None)
     build = registry.load(__name__, family, "build", "encoder family")
     encoder: Encoder = build(name, options)
+    if decode is not None:
+        from clipvil.encoders._options import decoding
+
+        encoder = decoding(encoder, decode)
     return encoder.eval()

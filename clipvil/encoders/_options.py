@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import torch
 
 from clipvil import registry
 from clipvil.core import UsageError
-from clipvil.encoders.base import Fit
+from clipvil.encoders.base import Decode, Encoder, Fit
 
 Options = Mapping[str, str]
 
@@ -66,6 +68,25 @@ def precision(options: Options) -> torch.dtype:
     if chosen not in kinds:
         raise registry.unknown("precision", chosen, kinds)
     return kinds[chosen]
+
+
+def decoding(encoder: Encoder, how: str) -> Encoder:
+    """`decode=exact` or `fast`, of every family; see `Preprocessing`."""
+    kinds: Mapping[str, Decode] = {"exact": "exact", "fast": "fast"}
+    if how not in kinds:
+        raise registry.unknown("decode", how, kinds)
+    if how == "fast" and importlib.util.find_spec("simplejpeg") is None:
+        raise UsageError("decode=fast needs the package simplejpeg: pip install 'clipvil[fast]'")
+    if kinds[how] != encoder.preprocessing.decode:
+        card = encoder.card
+        encoder.card = replace(
+            card,
+            name=f"{card.name},decode={how}",
+            preprocessing=replace(card.preprocessing, decode=kinds[how]),
+            options={**card.options, "decode": how},
+        )
+        encoder.preprocessing = encoder.card.preprocessing
+    return encoder
 
 
 def recorded(options: Options) -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
-from clipvil import files, pictures
+from clipvil import files, pictures, progress
 from clipvil.encoders.base import Card
 from clipvil.features.shards import BYTES, Dtype
 
@@ -39,14 +39,6 @@ class Plan:
 
     shards: tuple[tuple[Picture, ...], ...]
     failures: Mapping[str, str]
-    batch_size: int
-
-    def batches(self, number: int) -> Iterator[tuple[Picture, ...]]:
-        """The batches of a shard: pictures of one size each."""
-        for _, alike in groupby(self.shards[number], key=lambda picture: picture.target):
-            same = tuple(alike)
-            for start in range(0, len(same), self.batch_size):
-                yield same[start : start + self.batch_size]
 
     @property
     def digest(self) -> str:
@@ -72,9 +64,10 @@ class Begun:
     pictures: int
     shards: int
     digest: str
+    threads: int = 1  # of torch, in each process; their number moves last bits
 
-    def agree(self, out: Path) -> None:
-        """Write it, or refuse a folder that another run began.
+    def agree(self, out: Path) -> Begun:
+        """Write it, or refuse a folder that another run began; gives what `out` was begun with.
 
         Raises
             ValueError: another encoder, type, batch size or pictures, or other files in `out`
@@ -85,7 +78,7 @@ class Begun:
             if strange:
                 raise ValueError(f"{out} holds {strange[0]}: give a folder of its own")
             files.write_json(place, asdict(self), indent=1)
-            return
+            return self
         before: Begun = files.read_json(place, Begun)
         apart = {
             "version": "another version of this program",
@@ -101,6 +94,15 @@ class Begun:
                     f"{out} was begun with {said}: go on with what it was begun with, "
                     "or give another folder"
                 )
+        return before
+
+
+def batches(shard: Sequence[Picture], batch_size: int) -> Iterator[tuple[Picture, ...]]:
+    """The batches of a shard: pictures of one size each."""
+    for _, alike in groupby(shard, key=lambda picture: picture.target):
+        same = tuple(alike)
+        for start in range(0, len(same), batch_size):
+            yield same[start : start + batch_size]
 
 
 def named(folder: Path) -> dict[str, Path]:
@@ -129,7 +131,6 @@ def make(
     card: Card,
     sources: Mapping[str, Path],
     dtype: Dtype,
-    batch_size: int,
     shard_pictures: int = SHARD_PICTURES,
 ) -> Plan:
     """Plan the encoding of `sources` (id -> file), in the order of their ids.
@@ -140,7 +141,8 @@ def make(
     room = SHARD_BYTES // (card.width * BYTES[dtype])  # cells a shard
     whole, open_, cells = list[tuple[Picture, ...]](), list[Picture](), 0
     failures = dict[str, str]()
-    for identity, path in sorted(sources.items()):
+    every = progress.track(sorted(sources.items()), "headers read", total=len(sources))
+    for identity, path in every:
         refuse_unprintable(identity, path)
         try:
             picture = header(card, identity, path)
@@ -155,7 +157,7 @@ def make(
         cells += more
     if open_:
         whole.append(arranged(open_))
-    return Plan(tuple(whole), failures, batch_size)
+    return Plan(tuple(whole), failures)
 
 
 def refuse_unprintable(identity: str, path: Path) -> None:

@@ -25,6 +25,8 @@ class Verb:
     """pictures a file at most: what an interruption can cost"""
     device: str = "auto"
     """cpu, cuda, cuda:1 ...; auto is cuda where there is one"""
+    processes: int = 1
+    """processes side by side, dealt out over the GPUs that there are; each holds the encoder"""
     limit: int | None = None
     """only the first so many pictures, by id"""
     json: bool = False
@@ -38,15 +40,18 @@ class Verb:
         from clipvil import encoders, progress
         from clipvil.errors import UsageError
 
-        for number in (self.batch_size, self.shard_pictures, self.limit):
+        for number in (self.batch_size, self.shard_pictures, self.processes, self.limit):
             if number is not None and number < 1:
-                raise UsageError("--batch-size, --shard-pictures and --limit are at least 1")
+                raise UsageError(
+                    "--batch-size, --shard-pictures, --processes and --limit are at least 1"
+                )
         encoders.parse(self.encoder)  # before the seconds that torch takes
 
         import torch
 
         from clipvil.features import plan
         from clipvil.features.encode import encode
+        from clipvil.features.workers import Team
 
         sources = dict(list(plan.named(self.images).items())[: self.limit])
         auto = "cuda" if torch.cuda.is_available() else "cpu"
@@ -54,14 +59,20 @@ class Verb:
             device = torch.device(auto if self.device == "auto" else self.device)
         except RuntimeError as error:
             raise UsageError(f"--device {self.device}: {str(error).splitlines()[0]}") from error
-        encoder = encoders.load(self.encoder).to(device)
+        team, gpus = None, torch.cuda.device_count()
+        if self.processes > 1:
+            dealt = [f"cuda:{n % gpus}" for n in range(self.processes)] if gpus else []
+            everywhere = device.type == "cuda" and device.index is None and gpus
+            devices = dealt if everywhere else [str(device)] * self.processes
+            team, device = Team(encoder=self.encoder, devices=tuple(devices)), torch.device("cpu")
         done = encode(
-            encoder,
+            encoders.load(self.encoder).to(device),
             sources,
             self.out,
             dtype=self.dtype,
             batch_size=self.batch_size,
             shard_pictures=self.shard_pictures,
+            team=team,
         )
         rate = done.encoded / done.seconds
         if self.json:

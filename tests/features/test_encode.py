@@ -1,8 +1,7 @@
 """Pictures of every kind, broken ones too; going on after an interruption; refusals."""
 
 import json
-import struct
-import zlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,26 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipvil import cli, encoders, files, pictures
+from clipvil import cli, encoders, files
 from clipvil.encoders.base import Encoder
 from clipvil.features import encode as module
 from clipvil.features import plan, shards
 from clipvil.features.encode import encode
 from clipvil.features.store import Store, verify
+from tests.test_pictures import jpeg_bomb, png_bomb
 
 
 def content(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.name != ".lock"}
-
-
-def bomb() -> bytes:
-    """A PNG of 50,000 x 50,000 pixels in a hundred bytes."""
-    blocks = (
-        b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0),
-        b"IDAT" + zlib.compress(bytes(100)),
-    )
-    chunks = (struct.pack(">I", len(b) - 4) + b + struct.pack(">I", zlib.crc32(b)) for b in blocks)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 @pytest.fixture
@@ -48,7 +38,10 @@ def broken(twenty: Path) -> dict[str, str]:
     (twenty / "cut_png.png").write_bytes(whole[: len(whole) // 2])
     (twenty / "empty.jpg").write_bytes(b"")
     (twenty / "text.png").write_text("not a picture")
-    (twenty / "bomb.png").write_bytes(bomb())
+    (twenty / "bomb.png").write_bytes(png_bomb())
+    (twenty / "bomb_jpeg.jpg").write_bytes(jpeg_bomb())
+    os.mkfifo(twenty / "pipe.jpg")
+    (twenty / "folder.jpg").mkdir()
     Image.fromarray(np.zeros((8, 8), np.float32)).save(twenty / "range.tiff")
     (twenty / "gone.jpg").symlink_to(twenty / "nowhere.jpg")
     return {
@@ -56,7 +49,9 @@ def broken(twenty: Path) -> dict[str, str]:
         "cut_png": "damaged",
         "empty": "empty file",
         "text": "not a picture",
-        "bomb": "pixels",
+        "bomb": "over 89,478,485 pixels",
+        "bomb_jpeg": "over 89,478,485 pixels",
+        "pipe": "not a regular file",
         "range": "floating-point",
         "gone": "cannot be read: No such file",
     }
@@ -77,59 +72,9 @@ def test_broken_pictures_are_named_and_the_others_done(
 
 
 def test_a_store_of_broken_pictures_only_is_one(encoder: Encoder, tmp_path: Path) -> None:
-    (tmp_path / "cut.png").write_bytes(bomb())
+    (tmp_path / "cut.png").write_bytes(png_bomb())
     summary = encode(encoder, {"cut": tmp_path / "cut.png"}, tmp_path / "store")
     assert (summary.pictures, summary.bytes, len(Store(tmp_path / "store"))) == (0, 0, 0)
-
-
-def modes() -> dict[str, tuple[Image.Image, tuple[int, int, int]]]:
-    """Pictures of one colour in every mode, and the colour that a person sees."""
-    red = Image.new("RGB", (16, 16), (200, 40, 40))
-    clear = Image.new("RGBA", (16, 16), (200, 40, 40, 0))
-    grey16 = Image.fromarray(np.full((16, 16), 0x8040, np.uint16))
-    palette = red.convert("P", palette=Image.Palette.ADAPTIVE)
-    grey = (128, 128, 128)
-    return {
-        "rgb.png": (red, (200, 40, 40)),
-        "palette.png": (palette, (200, 40, 40)),
-        "palette.gif": (palette, (200, 40, 40)),
-        "cmyk.tif": (red.convert("CMYK"), (200, 40, 40)),
-        "grey.png": (Image.new("L", (16, 16), 128), grey),
-        "grey16.png": (grey16, grey),
-        "grey16.tiff": (grey16, grey),
-        "greyalpha.png": (Image.new("LA", (16, 16), (0, 0)), (255, 255, 255)),
-        "clear.png": (clear, (255, 255, 255)),
-        "half.png": (Image.new("RGBA", (16, 16), (0, 0, 0, 127)), grey),
-        "bits.png": (Image.new("1", (16, 16), 1), (255, 255, 255)),
-    }
-
-
-@pytest.mark.parametrize("name", modes())
-def test_every_mode_becomes_the_colour_one_sees(name: str, tmp_path: Path) -> None:
-    picture, colour = modes()[name]
-    picture.save(tmp_path / name)
-    seen = pictures.read(tmp_path / name)
-    assert seen.mode == "RGB" and np.abs(np.asarray(seen)[8, 8].astype(int) - colour).max() <= 1
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied_once(orientation: int, tmp_path: Path) -> None:
-    upright = np.zeros((16, 24, 3), np.uint8)
-    upright[:8, :8] = 255  # top left
-    stored = {1: 0, 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7}[orientation]
-    undo = [
-        lambda a: a, lambda a: a[:, ::-1], lambda a: a[::-1, ::-1], lambda a: a[::-1],
-        lambda a: a.transpose(1, 0, 2), lambda a: np.rot90(a), lambda a: np.rot90(a, 2).transpose(
-            1, 0, 2), lambda a: np.rot90(a, -1),
-    ][stored]  # fmt: skip
-    exif = Image.Exif()
-    exif[pictures.ORIENTATION] = orientation
-    path = tmp_path / "a.png"
-    Image.fromarray(np.ascontiguousarray(undo(upright))).save(path, exif=exif)
-    assert pictures.size(path) == (24, 16)
-    seen = pictures.read(path)
-    np.testing.assert_array_equal(np.asarray(seen), upright)
-    np.testing.assert_array_equal(np.asarray(pictures.upright(seen)), upright)
 
 
 def test_it_goes_on_where_it_was(
@@ -200,10 +145,11 @@ def test_what_does_not_fit_the_disk_or_the_type_is_refused(
             encode(encoder, sources, tmp_path / "a")
     weight = encoder.network.network.patches.weight
     before = weight.detach().clone()
-    weight.data *= 1e6
     try:
-        with pytest.raises(ValueError, match=r"not finite in fp16.*bf16"):
-            encode(encoder, sources, tmp_path / "b")
+        for number, spoilt in enumerate((before * 1e6, before * float("nan"))):
+            weight.data = spoilt
+            with pytest.raises(ValueError, match=r"not finite in fp16.*bf16"):
+                encode(encoder, sources, tmp_path / f"b{number}")
     finally:
         weight.data = before
 
@@ -216,11 +162,13 @@ def test_the_command_says_what_it_did(
     out = ["--out", str(tmp_path / "store")]
     assert cli.run("encode", [*options, *out, "--json"]) == 1, "some could not be read"
     captured = capsys.readouterr()
+    assert "23 pictures to encode" in captured.err and "of disk" in captured.err
     row = json.loads(captured.out)
     assert row["pictures"] == 20 and row["failures"].keys() == broken.keys()
-    assert "left out empty: empty file" in captured.err and "7 could not be read" in captured.err
+    assert "left out empty: empty file" in captured.err and "9 could not be read" in captured.err
     assert cli.run("encode", [*options, "--out", str(tmp_path / "few"), "--limit", "3"]) == 0
     assert len(Store(tmp_path / "few")) == 3
     assert cli.run("encode", [*options, *out, "--limit", "0"]) == 2
+    assert cli.run("encode", [*options, *out, "--processes", "0"]) == 2
     assert cli.run("encode", ["--encoder", "x:y", *options[2:], *out]) == 2
     assert cli.run("encode", [*options, *out, "--device", "gpu"]) == 2

@@ -1,0 +1,167 @@
+"""Files to stored features: against the network alone, timm's own, and the original's loop.
+
+    python benchmarks/encode.py PICTURES [--threads 2] [--rounds 5] [--batch 8] [--quick]
+
+PICTURES is a folder of photographs; those of 640x480 are taken, linked under many names. Weights
+are random. The sides of the race, in milliseconds a picture:
+
+original        the loop of CLIP-ViL's extraction from its description (arXiv 2107.06383): one
+                picture at a time, fp32, Pillow's bicubic, normalised floats, one compressed npz
+                each; its network is stood in for by timm's, which computes the attention pool over
+                all cells too
+timm bf16       the network's own forward on batches that are ready, weights in bf16
+forward bf16    our forward on batches of 8 bits that are ready, normalisation included
+bf16, bf16 fast, fp32      `encode`, from files to a finished store; fast is decode=fast
+
+Rows go to encode.csv, with the cosine of cells in bf16 to those in fp32.
+"""
+
+import argparse
+import copy
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from races import append, hardware, milliseconds, race, ratio
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+from torchvision.transforms import functional
+
+from clipvil import encoders
+from clipvil.encoders._options import decoding
+from clipvil.encoders.base import Encoder
+from clipvil.features.encode import encode
+
+SIZE = (640, 480)
+CASES = {
+    "RN50 448": "timm:resnet50_clip.openai,weights=random,size=448,fit=squash",
+    "ViT-B/32 448": "timm:vit_base_patch32_clip_quickgelu_224.openai,weights=random,size=448"
+    ",fit=squash",
+}
+QUICK = {"tiny 64": "tiny:clip,size=64"}
+MANY, FEW = 64, 8  # pictures a round: ours, and the original's slow loop
+
+
+def original(encoder: Encoder, paths: list[Path], out: Path) -> Callable[[], int]:
+    way = encoder.preprocessing
+
+    def side() -> int:
+        for path in paths:
+            rows, columns = way.size
+            bicubic = Image.Resampling.BICUBIC
+            picture = Image.open(path).convert("RGB").resize((columns, rows), bicubic)
+            tensor = functional.to_tensor(picture)
+            normal = torch.stack([functional.normalize(tensor, list(way.mean), list(way.std))])
+            with torch.no_grad():
+                grid, pooled = encoder.network(normal)
+            features = {"feat": grid[0].numpy(), "pooled": pooled[0].numpy()}
+            np.savez_compressed(out / path.stem, **features)
+        return len(paths)
+
+    return side
+
+
+def ours(encoder: Encoder, paths: list[Path], out: Path, batch: int) -> Callable[[], int]:
+    sources, number = {path.stem: path for path in paths}, count()
+
+    def side() -> int:
+        store = out / str(next(number))
+        encode(encoder, sources, store, batch_size=batch)
+        shutil.rmtree(store)
+        return len(paths)
+
+    return side
+
+
+def batches(encoder: Encoder, paths: list[Path], batch: int) -> list[Tensor]:
+    """Pixels [B, 3, H, W], their channels last."""
+    pixels = [torch.from_numpy(encoder.preprocessing.read(path).values) for path in paths]
+    return [
+        torch.stack(pixels[k : k + batch]).contiguous(memory_format=torch.channels_last)
+        for k in range(0, len(pixels), batch)
+    ]
+
+
+def forward(network: Callable[[Tensor], object], ready: list[Tensor]) -> Callable[[], int]:
+    def side() -> int:
+        with torch.inference_mode():
+            for pixels in ready:
+                network(pixels)
+        return sum(map(len, ready))
+
+    return side
+
+
+@contextmanager
+def linked(photographs: list[Path]) -> Iterator[tuple[list[Path], Path]]:
+    """`MANY` names for some photographs, and a folder to write to."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        copies = [Path(shutil.copy(path, root)) for path in photographs]
+        paths = [root / f"{number:04d}.jpg" for number in range(MANY)]
+        for number, path in enumerate(paths):
+            os.link(copies[number % len(copies)], path)
+        out = root / "out"
+        out.mkdir()
+        yield paths, out
+
+
+def measure(name: str, spec: str, paths: list[Path], out: Path, asked: argparse.Namespace) -> None:
+    exact, half = encoders.load(spec), encoders.load(f"{spec},precision=bf16")
+    fast = decoding(copy.deepcopy(half), "fast")
+    alone = copy.deepcopy(half).to(memory_format=torch.channels_last)
+    timms = getattr(alone.network, "network", alone.network)
+    ready = batches(half, paths, asked.batch)
+    with torch.inference_mode():
+        normal = [((x.float() - alone.mean) / alone.std).bfloat16() for x in ready]
+        wide, narrow = exact(ready[0]).grid, half(ready[0]).grid.float()
+    cosine = cosine_similarity(wide, narrow, dim=-1)  # [B, R, C]
+    taken = race(
+        {
+            "original": original(exact, paths[:FEW], out),
+            "timm bf16": forward(timms, normal),
+            "forward bf16": forward(alone, ready),
+            "bf16": ours(half, paths, out, asked.batch),
+            "bf16 fast": ours(fast, paths, out, asked.batch),
+            "fp32": ours(exact, paths, out, asked.batch),
+        },
+        1 if asked.quick else asked.rounds,
+    )
+    for side, times in taken.items():
+        row = hardware() | {"encoder": name, "batch": str(asked.batch), "side": side}
+        row |= milliseconds(times)
+        for other in ("original", "timm bf16", "forward bf16"):
+            faster = ratio(taken, other, side)
+            row[f"times {other}, wall"] = f"{faster.wall:.3f}"
+            row[f"times {other}, CPU"] = f"{faster.cpu:.3f}"
+        row["cosine to fp32, mean"] = f"{cosine.mean():.6f}" if "bf16" in side else ""
+        row["least"] = f"{cosine.min():.6f}" if "bf16" in side else ""
+        append(Path(__file__).with_suffix(".csv"), row)
+        print(f"{name}: {side} {row['wall ms']} ms, {row['times original, wall']} of the original")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pictures", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--quick", action="store_true", help="see that it runs, on a tiny encoder")
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    found = sorted(asked.pictures.glob("*.jpg"))
+    photographs = [path for path in found if Image.open(path).size == SIZE]
+    for name, spec in (QUICK if asked.quick else CASES).items():
+        with linked(photographs) as (paths, out):
+            measure(name, spec, paths, out, asked)
+
+
+if __name__ == "__main__":
+    main()
