@@ -43,13 +43,11 @@ def measure(source: str, network: Network, size: tuple[int, int]) -> Shape:
         stride=stride,
         width=grid.shape[3],
         pooled=None if pooled is None else pooled.shape[1],
-        any_size=all(
-            fits(network, rectangle(size, stride, landscape), stride) for landscape in (True, False)
-        ),
+        any_size=fits(network, rectangle(size, stride), stride),
     )
 
 
-def rectangle(size: tuple[int, int], stride: int, landscape: bool) -> Tensor:
+def rectangle(size: tuple[int, int], stride: int, *, landscape: bool = True) -> Tensor:
     """A picture without values, of another aspect than `size`."""
     width, height = (640, 480) if landscape else (480, 640)
     keep = Preprocessing(size=size, stride=stride)

@@ -243,8 +243,8 @@ def filled(
     unexpected = [
         n
         for n in told["unexpected_keys"]
-        if n.removeprefix(f"{kind.base_model_prefix}.").partition(".")[0] in own
-        and not n.endswith("position_ids")
+        if own & {p.partition(".")[0] for p in (n, n.removeprefix(f"{kind.base_model_prefix}."))}
+        and not n.endswith("position_ids")  # counters that older versions wrote
     ]
     _weights.complain(
         f"these weights are not those of {source}",

@@ -142,15 +142,12 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
         normed = layer == count - 1 and norms_cells(visual)
         shape = _shapes.measure(source, Intermediate(visual, layer, count, normed=normed), size)
     fit = _shapes.fit(source, options, any_size=shape.any_size)
+    weights = None if options.get("weights") == "random" else tensors(found, options, "visual.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_options.seed(options))
         visual = tower(found.model)
-    if options.get("weights") != "random":
-        _weights.fill(
-            visual,
-            tensors(found, options, "visual."),
-            what=f"these weights are not those of {source}",
-        )
+    if weights is not None:
+        _weights.fill(visual, weights, what=f"these weights are not those of {source}")
     network = Intermediate(visual, layer, count, normed=normed)
     card = Card(
         name=_options.named(source, options),
@@ -190,15 +187,14 @@ def text_tower(name: str, options: Mapping[str, str]) -> TextTower:
             f"the text tower of {source} is transformers' {config['hf_model_name']}: "
             "only open_clip's own text towers are read"
         )
+    weights = None if options.get("weights") == "random" else tensors(found, options, "text.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_options.seed(options))
         text = _build_text_tower(
             found.model["embed_dim"], config, found.model.get("quick_gelu", False)
         )
-    if options.get("weights") != "random":
-        _weights.fill(
-            text, tensors(found, options, "text."), what=f"these weights are not those of {source}"
-        )
+    if weights is not None:
+        _weights.fill(text, weights, what=f"these weights are not those of {source}")
     words = tokenizer(name, config.get("hf_tokenizer_name"))
     return TextTower(text.to(_options.precision(options)), words).eval()
 

@@ -29,8 +29,8 @@ from torch import Tensor, nn
 
 from clipvil import registry
 from clipvil.core import UsageError
-from clipvil.encoders import _options, _weights
-from clipvil.encoders.base import Card, Encoder, Fit, Preprocessing, hash_weights
+from clipvil.encoders import _options, _shapes, _weights
+from clipvil.encoders.base import Card, Encoder, Preprocessing, hash_weights
 
 OPTIONS = ("size", "fit", "layer", "weights", "seed", "precision")
 # how a constructor is told that pictures may have any size; not every one knows every word
@@ -40,8 +40,6 @@ FLEXIBLE: tuple[dict[str, bool], ...] = (
     {"strict_img_size": False},
     {},
 )
-# what timm's networks raise on a word or a size that they do not take
-UNFIT = (TypeError, AssertionError, RuntimeError, ValueError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +92,8 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
     size = _options.size(options) or native
     # a CLIP model's classifier is its projection; one that was fine-tuned since has labels there
     projected = config.num_classes > 0 and "clip" in name and "_ft_" not in str(config.tag)
-    layer = _options.integer(options, "layer", -1)
-    settings, shape = probe(name, size, native, layer, projected)
-    fit: Fit = _options.fit(options, default="keep" if shape.any_size else "squash")
-    if fit == "keep" and not shape.any_size:
-        raise UsageError(f"{source} takes pictures of one size only: fit=squash or fit=crop")
+    settings, shape = probe(name, size, native, options, projected)
+    fit = _shapes.fit(source, options, any_size=shape.any_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_options.seed(options))
         network: Any = timm.create_model(name, **settings)
@@ -154,7 +149,11 @@ def configuration(name: str) -> Any:
 
 
 def probe(
-    name: str, size: tuple[int, int], native: tuple[int, int], layer: int, projected: bool
+    name: str,
+    size: tuple[int, int],
+    native: tuple[int, int],
+    options: _options.Options,
+    projected: bool,
 ) -> tuple[dict[str, Any], Shape]:
     """Find how to build a network for pictures of any size, else of `size`; nothing is computed.
 
@@ -166,17 +165,19 @@ def probe(
         try:
             with torch.device("meta"):
                 network = timm.create_model(name, **settings).eval()
-            shape = measure(network, size, layer, projected)
+            shape = measure(network, size, options, projected)
         except UsageError:
             raise
-        except UNFIT:
+        except _shapes.UNFIT:
             continue
         if shape.any_size or settings == fixed:
             return settings, shape
     raise UsageError(f"timm:{name} takes no pictures of {size[0]}x{size[1]} pixels")
 
 
-def measure(network: Any, size: tuple[int, int], layer: int, projected: bool) -> Shape:
+def measure(
+    network: Any, size: tuple[int, int], options: _options.Options, projected: bool
+) -> Shape:
     """Widths, stride and layers of a network without values.
 
     Raises
@@ -184,19 +185,17 @@ def measure(network: Any, size: tuple[int, int], layer: int, projected: bool) ->
     """
     picture = torch.empty(1, 3, *size, device="meta")
     final, grids = network.forward_intermediates(picture)
-    if not -len(grids) <= layer < len(grids):
-        raise UsageError(f"there is no layer {layer}: the network has {len(grids)}")
-    chosen = layer % len(grids)
+    chosen = _options.layer(options, len(grids))
     stride = round(size[0] / grids[chosen].shape[2])
     any_size = all(
-        fits(network, rectangle(size, stride, landscape), chosen, stride)
+        fits(network, _shapes.rectangle(size, stride, landscape=landscape), chosen, stride)
         for landscape in (True, False)
     )
     if not projected:
         network.reset_classifier(0)
     try:
         pooled = network.forward_head(final, pre_logits=not projected)
-    except UNFIT:  # a head that fits its own size only
+    except _shapes.UNFIT:  # a head that fits its own size only
         pooled = final
     return Shape(
         layer=chosen,
@@ -209,18 +208,11 @@ def measure(network: Any, size: tuple[int, int], layer: int, projected: bool) ->
     )
 
 
-def rectangle(size: tuple[int, int], stride: int, landscape: bool) -> Tensor:
-    """A picture without values, of another aspect than `size`."""
-    width, height = (640, 480) if landscape else (480, 640)
-    keep = Preprocessing(size=size, stride=stride)
-    return torch.empty(1, 3, *keep.target(width, height), device="meta")
-
-
 def fits(network: Any, picture: Tensor, layer: int, stride: int, **settings: bool) -> bool:
     """Whether a network without values takes a picture and gives a cell every `stride` pixels."""
     try:
         _, grids = network.forward_intermediates(picture, **settings)
-    except UNFIT:
+    except _shapes.UNFIT:
         return False
     rows, columns = (round(side / stride) for side in picture.shape[2:])
     return tuple(grids[layer].shape[2:]) == (rows, columns)
