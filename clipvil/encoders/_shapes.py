@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from clipvil.core import UsageError
 from clipvil.encoders import _options
-from clipvil.encoders.base import Fit, Network, Preprocessing
+from clipvil.encoders.base import Fit, Network
 
 # what libraries' networks raise on a word or a size that they do not take
 UNFIT = (TypeError, AssertionError, RuntimeError, ValueError, AttributeError)
+
+PROBE = (448, 448)  # pixels: a multiple of every stride that networks have
+RECTANGLES = ((6, 9), (12, 3))  # cells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,36 +33,36 @@ def measure(source: str, network: Network, size: tuple[int, int]) -> Shape:
     Raises
         UsageError: it does not take `size`
     """
+    refused = UsageError(f"{source} takes no pictures of {size[0]}x{size[1]} pixels")
     try:
-        grid, pooled = network(torch.empty(1, 3, *size, device="meta"))
-    except UNFIT as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(
-            f"{source} takes no pictures of {size[0]}x{size[1]} pixels: {first}"
-        ) from error
-    stride = round(size[0] / grid.shape[1])
+        grid, pooled = network(torch.empty(1, 3, *PROBE, device="meta"))
+        stride, left = divmod(PROBE[0], grid.shape[1])
+        any_size = not left and all(fits(network, cells, stride) for cells in RECTANGLES)
+    except UNFIT:
+        any_size = False
+    if not any_size:
+        try:
+            grid, pooled = network(torch.empty(1, 3, *size, device="meta"))
+        except UNFIT as error:
+            raise refused from error
+        stride = round(size[0] / grid.shape[1])
+    if min(size) < stride:
+        raise refused
     return Shape(
         stride=stride,
         width=grid.shape[3],
         pooled=None if pooled is None else pooled.shape[1],
-        any_size=fits(network, rectangle(size, stride), stride),
+        any_size=any_size,
     )
 
 
-def rectangle(size: tuple[int, int], stride: int, *, landscape: bool = True) -> Tensor:
-    """A picture without values, of another aspect than `size`."""
-    width, height = (640, 480) if landscape else (480, 640)
-    keep = Preprocessing(size=size, stride=stride)
-    return torch.empty(1, 3, *keep.target(width, height), device="meta")
-
-
-def fits(network: Network, picture: Tensor, stride: int) -> bool:
-    """Whether a network without values takes a picture and gives a cell every `stride` pixels."""
+def fits(network: Network, cells: tuple[int, int], stride: int) -> bool:
+    """Whether a network gives as many cells as its stride says."""
     try:
-        grid, _ = network(picture)
+        picture = torch.empty(1, 3, cells[0] * stride, cells[1] * stride, device="meta")
+        return tuple(network(picture)[0].shape[1:3]) == cells
     except UNFIT:
         return False
-    return tuple(grid.shape[1:3]) == tuple(round(side / stride) for side in picture.shape[2:])
 
 
 def fit(source: str, options: _options.Options, *, any_size: bool) -> Fit:

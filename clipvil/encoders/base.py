@@ -127,10 +127,10 @@ class TextEncoder(Protocol):
 
     @property
     def words(self) -> Callable[[Sequence[str]], Int[Tensor, "B T"]]:
-        """Texts as token ids, padded."""
+        """Texts as token ids of one length."""
 
     def __call__(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B P"]:
-        """Embeddings of unit length; padding changes nothing."""
+        """Embeddings of unit length."""
 
 
 class Encoder(nn.Module):

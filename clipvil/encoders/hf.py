@@ -153,7 +153,8 @@ def configuration(source: str, path: Path) -> Any:
             weights were trained with
     """
     try:
-        whole: Any = transformers.AutoConfig.from_pretrained(str(path))
+        with quiet():
+            whole: Any = transformers.AutoConfig.from_pretrained(str(path))
     except ValueError as error:
         raise UsageError(f"{source}: {str(error).splitlines()[0]}") from error
     config = getattr(whole, "vision_config", whole)

@@ -43,38 +43,35 @@ FLEXIBLE: tuple[dict[str, bool], ...] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """What a network gives, learnt from shapes alone."""
+class Taking:
+    """How a network's outputs become a grid and a pooled vector."""
 
     layer: int  # counted from 0
     layers: int
     normed: bool  # the layer is the last one, and the final norm can be applied to it
-    stride: int  # pixels a cell
-    width: int  # D
-    pooled: int | None  # P
-    any_size: bool
+    projected: bool  # the pooled vector goes through the classifier, which is a projection
+    pools: bool  # the head gives one vector a picture
 
 
 class Intermediate(nn.Module):
     """One layer of a timm network as a grid, and its pooled vector."""
 
-    def __init__(self, network: nn.Module, shape: Shape, *, projected: bool) -> None:
+    def __init__(self, network: nn.Module, taking: Taking) -> None:
         super().__init__()
         self.network = network
-        self.shape = shape
-        self.projected = projected
+        self.taking = taking
 
     def forward(
         self, pixels: Float[Tensor, "B 3 H W"]
     ) -> tuple[Float[Tensor, "B R C D"], Float[Tensor, "B P"] | None]:
         """Normalised pixels -> cells, and what the head would pool from the last layer."""
         network: Any = self.network
-        norm = {"norm": True} if self.shape.normed else {}
-        final, grids = network.forward_intermediates(pixels, indices=[self.shape.layer], **norm)
+        norm = {"norm": True} if self.taking.normed else {}
+        final, grids = network.forward_intermediates(pixels, indices=[self.taking.layer], **norm)
         grid = grids[0].permute(0, 2, 3, 1)  # [B, R, C, D]
-        if self.shape.pooled is None:
+        if not self.taking.pools:
             return grid, None
-        return grid, network.forward_head(final, pre_logits=not self.projected)
+        return grid, network.forward_head(final, pre_logits=not self.taking.projected)
 
 
 def build(name: str, options: Mapping[str, str]) -> Encoder:
@@ -90,9 +87,8 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
     config = configuration(name)
     native = (int(config.input_size[1]), int(config.input_size[2]))
     size = _options.size(options) or native
-    # a CLIP model's classifier is its projection; one that was fine-tuned since has labels there
-    projected = config.num_classes > 0 and "clip" in name and "_ft_" not in str(config.tag)
-    settings, shape = probe(name, size, native, options, projected)
+    projected = is_projection(name, config)
+    settings, taking, shape = probe(name, size, native, options, projected=projected)
     fit = _shapes.fit(source, options, any_size=shape.any_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_options.seed(options))
@@ -113,14 +109,14 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
         name=_options.named(source, options),
         width=shape.width,
         pooled_width=shape.pooled,
-        layer=f"{shape.layer + 1} of {shape.layers}",
+        layer=f"{taking.layer + 1} of {taking.layers}",
         weights=hash_weights(network),
         preprocessing=preprocessing,
         parameters=sum(p.numel() for p in network.parameters()),
         options=_options.recorded(options),
     )
     network.to(_options.precision(options))  # after the hash: it names the weights' source
-    return Encoder(card, Intermediate(network, shape, projected=projected)).eval()
+    return Encoder(card, Intermediate(network, taking)).eval()
 
 
 def configuration(name: str) -> Any:
@@ -148,13 +144,19 @@ def configuration(name: str) -> Any:
     return config
 
 
+def is_projection(name: str, config: Any) -> bool:
+    """Whether the classifier is a CLIP model's projection, and not one of labels learnt since."""
+    return config.num_classes > 0 and "clip" in name and "_ft_" not in str(config.tag)
+
+
 def probe(
     name: str,
     size: tuple[int, int],
     native: tuple[int, int],
-    options: _options.Options,
+    options: Mapping[str, str],
+    *,
     projected: bool,
-) -> tuple[dict[str, Any], Shape]:
+) -> tuple[dict[str, Any], Taking, _shapes.Shape]:
     """Find how to build a network for pictures of any size, else of `size`; nothing is computed.
 
     Raises
@@ -165,57 +167,40 @@ def probe(
         try:
             with torch.device("meta"):
                 network = timm.create_model(name, **settings).eval()
-            shape = measure(network, size, options, projected)
+            taking = reading(network, size, options, projected=projected)
+            shape = _shapes.measure(f"timm:{name}", Intermediate(network, taking), size)
         except UsageError:
             raise
         except _shapes.UNFIT:
             continue
         if shape.any_size or settings == fixed:
-            return settings, shape
+            return settings, taking, shape
     raise UsageError(f"timm:{name} takes no pictures of {size[0]}x{size[1]} pixels")
 
 
-def measure(
-    network: Any, size: tuple[int, int], options: _options.Options, projected: bool
-) -> Shape:
-    """Widths, stride and layers of a network without values.
+def reading(
+    network: Any, size: tuple[int, int], options: Mapping[str, str], *, projected: bool
+) -> Taking:
+    """What a network without values gives for a picture without values.
 
     Raises
         UsageError: no such layer
     """
     picture = torch.empty(1, 3, *size, device="meta")
     final, grids = network.forward_intermediates(picture)
-    chosen = _options.layer(options, len(grids))
-    stride = round(size[0] / grids[chosen].shape[2])
-    any_size = all(
-        fits(network, _shapes.rectangle(size, stride, landscape=landscape), chosen, stride)
-        for landscape in (True, False)
-    )
+    layer = _options.layer(options, len(grids))
+    normed = layer == len(grids) - 1
+    try:
+        network.forward_intermediates(picture, norm=True)
+    except _shapes.UNFIT:
+        normed = False
     if not projected:
         network.reset_classifier(0)
     try:
-        pooled = network.forward_head(final, pre_logits=not projected)
+        pools = network.forward_head(final, pre_logits=not projected).ndim == 2
     except _shapes.UNFIT:  # a head that fits its own size only
-        pooled = final
-    return Shape(
-        layer=chosen,
-        layers=len(grids),
-        normed=chosen == len(grids) - 1 and fits(network, picture, chosen, stride, norm=True),
-        stride=stride,
-        width=grids[chosen].shape[1],
-        pooled=pooled.shape[1] if pooled.ndim == 2 else None,
-        any_size=any_size,
-    )
-
-
-def fits(network: Any, picture: Tensor, layer: int, stride: int, **settings: bool) -> bool:
-    """Whether a network without values takes a picture and gives a cell every `stride` pixels."""
-    try:
-        _, grids = network.forward_intermediates(picture, **settings)
-    except _shapes.UNFIT:
-        return False
-    rows, columns = (round(side / stride) for side in picture.shape[2:])
-    return tuple(grids[layer].shape[2:]) == (rows, columns)
+        pools = False
+    return Taking(layer=layer, layers=len(grids), normed=normed, projected=projected, pools=pools)
 
 
 def load(source: str, network: Any, config: Any, file: str | None, *, projected: bool) -> None:

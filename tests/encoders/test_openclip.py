@@ -169,7 +169,7 @@ def test_a_tag_brings_its_own_preprocessing() -> None:
         ("ViT-B-32/openai", "ViT-B-32-quickgelu/openai"),
         ("ViT-L-14-336/openai,weights=x", "ViT-L-14-336-quickgelu/openai"),
         ("ViT-S-32-alt,weights=random,layer=12", "no layer 12"),
-        ("RN50,weights=random,size=50", "no pictures of 50x50"),
+        ("RN50,weights=random,size=20", "no pictures of 20x20"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(spec: str, said: str) -> None:
