@@ -13,7 +13,7 @@ from clipvil.encoders.base import Fit, Network
 # what libraries' networks raise on a word or a size that they do not take
 UNFIT = (TypeError, AssertionError, RuntimeError, ValueError, AttributeError)
 
-PROBE = (448, 448)  # pixels: a multiple of every stride that networks have
+PROBE = (448, 448)  # pixels: a multiple of most strides that networks have
 RECTANGLES = ((6, 9), (12, 3))  # cells
 
 
@@ -33,21 +33,19 @@ def measure(source: str, network: Network, size: tuple[int, int]) -> Shape:
     Raises
         UsageError: it does not take `size`
     """
-    refused = UsageError(f"{source} takes no pictures of {size[0]}x{size[1]} pixels")
-    try:
-        grid, pooled = network(torch.empty(1, 3, *PROBE, device="meta"))
-        stride, left = divmod(PROBE[0], grid.shape[1])
-        any_size = not left and all(fits(network, cells, stride) for cells in RECTANGLES)
-    except UNFIT:
-        any_size = False
-    if not any_size:
+    problem: Exception | None = None
+    for probe in (PROBE, size):
         try:
-            grid, pooled = network(torch.empty(1, 3, *size, device="meta"))
+            grid, pooled = network(torch.empty(1, 3, *probe, device="meta"))
         except UNFIT as error:
-            raise refused from error
-        stride = round(size[0] / grid.shape[1])
-    if min(size) < stride:
-        raise refused
+            problem = error
+            continue
+        stride = round(probe[0] / grid.shape[1])
+        any_size = all(fits(network, cells, stride) for cells in RECTANGLES)
+        if (any_size or probe == size) and min(size) >= stride:
+            break
+    else:
+        raise UsageError(f"{source} takes no pictures of {size[0]}x{size[1]} pixels") from problem
     return Shape(
         stride=stride,
         width=grid.shape[3],

@@ -74,12 +74,11 @@ def test_at_the_native_size_it_is_timms_own(name: str) -> None:
     with torch.inference_mode():
         seen = encoder(picture)
         normal = (picture.float() - encoder.mean) / encoder.std
-        final = plain.forward_features(normal)
+        final = plain.forward_features(normal)  # [B, N, D], or maps
         torch.testing.assert_close(seen.pooled, plain(normal), atol=1e-5, rtol=1e-5)
         if final.ndim == 3:
             cells = final[:, plain.num_prefix_tokens :].unflatten(1, seen.grid.shape[1:3])
-        elif final.shape[1] == seen.grid.shape[3]:
-            cells = final.permute(0, 2, 3, 1)
-        else:  # a convolution of the head comes after the last stage
-            cells = plain.forward_intermediates(normal)[1][-1].permute(0, 2, 3, 1)
+        else:  # a convolution of the head may come after the last stage
+            norm = {"norm": True} if encoder.network.taking.normed else {}
+            cells = plain.forward_intermediates(normal, **norm)[1][-1].permute(0, 2, 3, 1)
     torch.testing.assert_close(seen.grid, cells, atol=1e-5, rtol=1e-5)
