@@ -34,17 +34,21 @@ def measure(source: str, network: Network, size: tuple[int, int]) -> Shape:
         UsageError: it does not take `size`
     """
     problem: Exception | None = None
-    for probe in (PROBE, size):
+    found = {}
+    for probe in (size, PROBE):
         try:
-            grid, pooled = network(torch.empty(1, 3, *probe, device="meta"))
+            found[probe] = network(torch.empty(1, 3, *probe, device="meta"))
         except UNFIT as error:
             problem = error
-            continue
+    any_size = False
+    for probe in reversed(found):
+        grid, pooled = found[probe]
         stride = round(probe[0] / grid.shape[1])
-        any_size = all(fits(network, cells, stride) for cells in RECTANGLES)
-        if (any_size or probe == size) and min(size) >= stride:
+        # last, for transformers' Swin does not recover from a picture smaller than its window
+        if probe[0] % stride == 0 and all(fits(network, cells, stride) for cells in RECTANGLES):
+            any_size = True
             break
-    else:
+    if not (found and (any_size or size in found)) or min(size) < stride:
         raise UsageError(f"{source} takes no pictures of {size[0]}x{size[1]} pixels") from problem
     return Shape(
         stride=stride,

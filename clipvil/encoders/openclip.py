@@ -137,10 +137,12 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
     size = _options.size(options) or native
     with torch.device("meta"):
         visual = tower(found.model)
-        count = len(visual.forward_intermediates(torch.empty(1, 3, *native))["image_intermediates"])
+        count = layers(visual, native)
         layer = _options.layer(options, count)
         normed = layer == count - 1 and norms_cells(visual)
         shape = _shapes.measure(source, Intermediate(visual, layer, count, normed=normed), size)
+    if shape.any_size:  # 14 does not divide 384: SigLIP's SO400M looks at 378 of them
+        size = (size[0] // shape.stride * shape.stride, size[1] // shape.stride * shape.stride)
     fit = _shapes.fit(source, options, any_size=shape.any_size)
     weights = None if options.get("weights") == "random" else tensors(found, options, "visual.")
     with torch.random.fork_rng(devices=[]):
@@ -227,14 +229,27 @@ def norms_cells(visual: nn.Module) -> bool:
     if isinstance(visual, VisionTransformer):
         pools_first = visual.attn_pool is not None and visual.attn_pool_contrastive is None
         return not (visual.final_ln_after_pool or pools_first)
-    if isinstance(visual, TimmModel):
-        picture = torch.empty(1, 3, *pair(visual.image_size), device="meta")
+    return isinstance(visual, TimmModel) and layers(visual, pair(visual.image_size), norm=True) > 0
+
+
+def layers(visual: Any, native: tuple[int, int], *, norm: bool = False) -> int:
+    """How many layers a network without values gives; 0 where the norm cannot be applied to them.
+
+    Raises
+        UsageError: it takes neither a size of ours nor its own
+    """
+    problem: Exception | None = None
+    for size in (_shapes.PROBE, native):
+        picture = torch.empty(1, 3, *size, device="meta")
         try:
-            visual.trunk.forward_intermediates(picture, norm=True)
-        except _shapes.UNFIT:
-            return False
-        return True
-    return False
+            seen = visual.forward_intermediates(picture, normalize_intermediates=norm)
+        except _shapes.UNFIT as error:
+            problem = error
+            continue
+        return len(seen["image_intermediates"])
+    if norm:
+        return 0
+    raise UsageError("open_clip's network takes no pictures of its own size") from problem
 
 
 def pair(size: int | Sequence[int]) -> tuple[int, int]:
