@@ -89,6 +89,8 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
     size = _options.size(options) or native
     projected = is_projection(name, config)
     settings, taking, shape = probe(name, size, native, options, projected=projected)
+    if settings and shape.any_size:  # 14 does not divide 384: SigLIP's SO400M looks at 378 of them
+        size = (size[0] // shape.stride * shape.stride, size[1] // shape.stride * shape.stride)
     fit = _shapes.fit(source, options, any_size=shape.any_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_options.seed(options))
