@@ -1,17 +1,20 @@
 """Visual encoders, made uniform: `family:name,option=value,...`; one file a family.
 
-A family's `build(name, options, device)` returns an `Encoder`.
+A family's `build(name, options)` returns an `Encoder`; where networks were trained with captions,
+its `text_tower(name, options)` returns the `TextEncoder` beside it.
 """
 
 from __future__ import annotations
 
+import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from clipvil import registry
 from clipvil.errors import UsageError
 
 if TYPE_CHECKING:
-    from clipvil.encoders.base import Encoder
+    from clipvil.encoders.base import Encoder, TextEncoder
 
 
 def families() -> tuple[str, ...]:
@@ -44,10 +47,38 @@ def load(spec: str) -> Encoder:
     """The encoder that `spec` names, in evaluation mode; `decode=fast` is known to every family."""
     family, name, options = parse(spec)
     decode = options.pop("decode", None)
-    build = registry.load(__name__, family, "build", "encoder family")
-    encoder: Encoder = build(name, options)
+    encoder: Encoder = _module(family).build(name, options)
     if decode is not None:
         from clipvil.encoders._options import decoding
 
         encoder = decoding(encoder, decode)
     return encoder.eval()
+
+
+def load_text(spec: str) -> TextEncoder:
+    """The text encoder trained with the encoder that `spec` names, in evaluation mode.
+
+    Options that concern pictures change nothing.
+
+    Raises
+        UsageError: the family, or that encoder, has none
+    """
+    family, name, options = parse(spec)
+    options.pop("decode", None)
+    module = _module(family)
+    if not hasattr(module, "text_tower"):
+        raise UsageError(f"{family} has no text encoders")
+    tower: TextEncoder = module.text_tower(name, options)
+    return tower
+
+
+def _module(family: str) -> ModuleType:
+    """A family's file, or what to install for it."""
+    try:
+        return importlib.import_module(f"{__name__}.{family}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("clipvil"):
+            raise
+        raise UsageError(
+            f"{family}: encoders need the package {error.name}: pip install 'clipvil[{family}]'"
+        ) from error

@@ -56,6 +56,14 @@ def integer(options: Options, name: str, default: int) -> int:
         raise UsageError(f"{name}={options[name]} is not a whole number") from None
 
 
+def layer(options: Options, layers: int) -> int:
+    """`layer=-2`: which of so many, counted from 0; the last one where nothing is said."""
+    chosen = integer(options, "layer", -1)
+    if not -layers <= chosen < layers:
+        raise UsageError(f"there is no layer {chosen}: the network has {layers}")
+    return chosen % layers
+
+
 def seed(options: Options) -> int:
     """What random weights are drawn from."""
     return integer(options, "seed", 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import safetensors
@@ -106,18 +106,7 @@ def fill(
         except (KeyError, RuntimeError, ValueError, AttributeError, IndexError, AssertionError):
             converted = tensors  # not the format that it knows; the counts below say so
         fitting = {n: t for n, t in converted.items() if not n.startswith(tuple(unused))}
-    missing, unexpected, reshaped = misfits(network, fitting)
-    if missing or unexpected or reshaped:
-        counts = (
-            f"{len(names)} {kind}" + (f" (first {names[0]})" if names else "")
-            for kind, names in (
-                ("missing", missing),
-                ("unexpected", unexpected),
-                ("of another shape", reshaped),
-            )
-        )
-        total = len(network.state_dict())
-        raise ValueError(f"{what}: of {total} tensors {', '.join(counts)}")
+    complain(what, len(network.state_dict()), *misfits(network, fitting))
     network.load_state_dict(dict(fitting), strict=False)
 
 
@@ -129,3 +118,27 @@ def misfits(network: nn.Module, tensors: Tensors) -> tuple[list[str], list[str],
     unexpected = [n for n in tensors if n not in own]
     reshaped = [n for n, t in own.items() if n in tensors and tensors[n].shape != t.shape]
     return missing, unexpected, reshaped
+
+
+def complain(
+    what: str,
+    total: int,
+    missing: Sequence[str],
+    unexpected: Sequence[str],
+    reshaped: Sequence[str],
+) -> None:
+    """Refuse weights that do not fit.
+
+    Raises
+        ValueError: what, and how many of the network's tensors are concerned
+    """
+    if missing or unexpected or reshaped:
+        counts = (
+            f"{len(names)} {kind}" + (f" (first {names[0]})" if names else "")
+            for kind, names in (
+                ("missing", missing),
+                ("unexpected", unexpected),
+                ("of another shape", reshaped),
+            )
+        )
+        raise ValueError(f"{what}: of {total} tensors {', '.join(counts)}")

@@ -2,23 +2,25 @@
 
 One object serves `encode`, a frozen encoder on the fly and a trained one inside a model. What comes
 out is uniform whatever went in: a grid of cells, a mask of the cells that show the picture, and a
-pooled vector where the network has one (its width differs from the grid's for CLIP).
+pooled vector where the network has one (its width differs from the grid's for CLIP). Encoders
+trained with captions have a second half, a `TextEncoder`, whose vectors compare with the pooled.
 
-Shapes   B batch, H x W pixels, R x C grid cells, D cell width, P pooled width
+Shapes   B batch, H x W pixels, R x C grid cells, D cell width, P pooled width, T tokens
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
@@ -141,10 +143,7 @@ class Card:
     @property
     def fingerprint(self) -> str:
         """sha256 of everything that decides the features."""
-        told = asdict(self)
-        if self.preprocessing.decode == "exact":  # as before there was a choice
-            del told["preprocessing"]["decode"]
-        text = json.dumps(told, sort_keys=True)
+        text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -164,6 +163,17 @@ class Network(Protocol):
     ) -> tuple[Float[Tensor, "B R C D"], Float[Tensor, "B P"] | None]: ...
 
 
+class TextEncoder(Protocol):
+    """What reads text into the space of an encoder's pooled vectors; an `nn.Module`."""
+
+    @property
+    def words(self) -> Callable[[Sequence[str]], Int[Tensor, "B T"]]:
+        """Texts as token ids of one length."""
+
+    def __call__(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B P"]:
+        """Embeddings of unit length."""
+
+
 class Encoder(nn.Module):
     """An encoder made uniform. `card` says what it is, `preprocessing` how to feed it."""
 
@@ -172,22 +182,53 @@ class Encoder(nn.Module):
         self.card = card
         self.preprocessing = card.preprocessing
         self.network = network
+        self.frozen = False
         mean, std = torch.tensor(card.preprocessing.mean), torch.tensor(card.preprocessing.std)
         self.register_buffer("mean", 255 * mean.view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * std.view(3, 1, 1), persistent=False)
         self.mean: Tensor
         self.std: Tensor
 
-    def forward(
-        self, pixels: UInt8[Tensor, "B 3 H W"], inside: Bool[Tensor, "B R C"] | None = None
-    ) -> Encoded:
-        """Encode pictures of one size; `inside` marks real cells where a batch was padded."""
+    def forward(self, pixels: UInt8[Tensor, "B 3 H W"]) -> Encoded:
+        """Encode pictures of one size."""
         dtype = next(self.network.parameters()).dtype
         normal = normalised(pixels, self.mean, self.std).to(dtype)  # [B, 3, H, W]
         grid, pooled = self.network(normal)
-        if inside is None:
-            inside = torch.ones(grid.shape[:3], dtype=torch.bool, device=grid.device)
-        return Encoded(grid, inside, pooled)
+        mask = torch.ones(grid.shape[:3], dtype=torch.bool, device=grid.device)
+        return Encoded(grid, mask, pooled)
+
+    def mixed(self, pictures: Sequence[UInt8[Tensor, "3 _ _"]]) -> Encoded:
+        """Encode pictures of several sizes, those of one size together.
+
+        Cells are padded and masked, pixels never: convolutions and attention would see it.
+        """
+        alike = defaultdict[torch.Size, list[int]](list)
+        for index, picture in enumerate(pictures):
+            alike[picture.shape].append(index)
+        seen = {
+            k: (part.grid[row], None if part.pooled is None else part.pooled[row])
+            for indices in alike.values()
+            for part in (self(torch.stack([pictures[k] for k in indices])),)
+            for row, k in enumerate(indices)
+        }
+        grids, pooled = zip(*(seen[k] for k in range(len(pictures))), strict=True)
+        rows, columns = (max(grid.shape[axis] for grid in grids) for axis in (0, 1))
+        grid = grids[0].new_zeros(len(grids), rows, columns, self.card.width)  # [B, R, C, D]
+        mask = torch.zeros(grid.shape[:3], dtype=torch.bool, device=grid.device)
+        for k, own in enumerate(grids):
+            grid[k, : own.shape[0], : own.shape[1]] = own
+            mask[k, : own.shape[0], : own.shape[1]] = True
+        return Encoded(grid, mask, None if pooled[0] is None else torch.stack(pooled))
+
+    def freeze(self) -> Self:
+        """Use it as it is: no gradient for its weights, no training mode whatever surrounds it."""
+        self.frozen = True
+        self.requires_grad_(False)
+        return self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, unless frozen."""
+        return super().train(mode and not self.frozen)
 
 
 def normalised(pixels: UInt8[Tensor, "B 3 H W"], mean: Tensor, std: Tensor) -> Tensor:

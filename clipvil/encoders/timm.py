@@ -29,8 +29,8 @@ from torch import Tensor, nn
 
 from clipvil import registry
 from clipvil.core import UsageError
-from clipvil.encoders import _options, _weights
-from clipvil.encoders.base import Card, Encoder, Fit, Preprocessing, hash_weights
+from clipvil.encoders import _options, _shapes, _weights
+from clipvil.encoders.base import Card, Encoder, Preprocessing, hash_weights
 
 OPTIONS = ("size", "fit", "layer", "weights", "seed", "precision")
 # how a constructor is told that pictures may have any size; not every one knows every word
@@ -40,43 +40,38 @@ FLEXIBLE: tuple[dict[str, bool], ...] = (
     {"strict_img_size": False},
     {},
 )
-# what timm's networks raise on a word or a size that they do not take
-UNFIT = (TypeError, AssertionError, RuntimeError, ValueError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """What a network gives, learnt from shapes alone."""
+class Taking:
+    """How a network's outputs become a grid and a pooled vector."""
 
     layer: int  # counted from 0
     layers: int
     normed: bool  # the layer is the last one, and the final norm can be applied to it
-    stride: int  # pixels a cell
-    width: int  # D
-    pooled: int | None  # P
-    any_size: bool
+    projected: bool  # the pooled vector goes through the classifier, which is a projection
+    pools: bool  # the head gives one vector a picture
 
 
 class Intermediate(nn.Module):
     """One layer of a timm network as a grid, and its pooled vector."""
 
-    def __init__(self, network: nn.Module, shape: Shape, *, projected: bool) -> None:
+    def __init__(self, network: nn.Module, taking: Taking) -> None:
         super().__init__()
         self.network = network
-        self.shape = shape
-        self.projected = projected
+        self.taking = taking
 
     def forward(
         self, pixels: Float[Tensor, "B 3 H W"]
     ) -> tuple[Float[Tensor, "B R C D"], Float[Tensor, "B P"] | None]:
         """Normalised pixels -> cells, and what the head would pool from the last layer."""
         network: Any = self.network
-        norm = {"norm": True} if self.shape.normed else {}
-        final, grids = network.forward_intermediates(pixels, indices=[self.shape.layer], **norm)
+        norm = {"norm": True} if self.taking.normed else {}
+        final, grids = network.forward_intermediates(pixels, indices=[self.taking.layer], **norm)
         grid = grids[0].permute(0, 2, 3, 1)  # [B, R, C, D]
-        if self.shape.pooled is None:
+        if not self.taking.pools:
             return grid, None
-        return grid, network.forward_head(final, pre_logits=not self.projected)
+        return grid, network.forward_head(final, pre_logits=not self.taking.projected)
 
 
 def build(name: str, options: Mapping[str, str]) -> Encoder:
@@ -92,13 +87,11 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
     config = configuration(name)
     native = (int(config.input_size[1]), int(config.input_size[2]))
     size = _options.size(options) or native
-    # a CLIP model's classifier is its projection; one that was fine-tuned since has labels there
-    projected = config.num_classes > 0 and "clip" in name and "_ft_" not in str(config.tag)
-    layer = _options.integer(options, "layer", -1)
-    settings, shape = probe(name, size, native, layer, projected)
-    fit: Fit = _options.fit(options, default="keep" if shape.any_size else "squash")
-    if fit == "keep" and not shape.any_size:
-        raise UsageError(f"{source} takes pictures of one size only: fit=squash or fit=crop")
+    projected = is_projection(name, config)
+    settings, taking, shape = probe(name, size, native, options, projected=projected)
+    if settings and shape.any_size:  # 14 does not divide 384: SigLIP's SO400M looks at 378 of them
+        size = (size[0] // shape.stride * shape.stride, size[1] // shape.stride * shape.stride)
+    fit = _shapes.fit(source, options, any_size=shape.any_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_options.seed(options))
         network: Any = timm.create_model(name, **settings)
@@ -118,14 +111,14 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
         name=_options.named(source, options),
         width=shape.width,
         pooled_width=shape.pooled,
-        layer=f"{shape.layer + 1} of {shape.layers}",
+        layer=f"{taking.layer + 1} of {taking.layers}",
         weights=hash_weights(network),
         preprocessing=preprocessing,
         parameters=sum(p.numel() for p in network.parameters()),
         options=_options.recorded(options),
     )
     network.to(_options.precision(options))  # after the hash: it names the weights' source
-    return Encoder(card, Intermediate(network, shape, projected=projected)).eval()
+    return Encoder(card, Intermediate(network, taking)).eval()
 
 
 def configuration(name: str) -> Any:
@@ -153,9 +146,19 @@ def configuration(name: str) -> Any:
     return config
 
 
+def is_projection(name: str, config: Any) -> bool:
+    """Whether the classifier is a CLIP model's projection, and not one of labels learnt since."""
+    return config.num_classes > 0 and "clip" in name and "_ft_" not in str(config.tag)
+
+
 def probe(
-    name: str, size: tuple[int, int], native: tuple[int, int], layer: int, projected: bool
-) -> tuple[dict[str, Any], Shape]:
+    name: str,
+    size: tuple[int, int],
+    native: tuple[int, int],
+    options: Mapping[str, str],
+    *,
+    projected: bool,
+) -> tuple[dict[str, Any], Taking, _shapes.Shape]:
     """Find how to build a network for pictures of any size, else of `size`; nothing is computed.
 
     Raises
@@ -166,64 +169,40 @@ def probe(
         try:
             with torch.device("meta"):
                 network = timm.create_model(name, **settings).eval()
-            shape = measure(network, size, layer, projected)
+            taking = reading(network, size, options, projected=projected)
+            shape = _shapes.measure(f"timm:{name}", Intermediate(network, taking), size)
         except UsageError:
             raise
-        except UNFIT:
+        except _shapes.UNFIT:
             continue
         if shape.any_size or settings == fixed:
-            return settings, shape
+            return settings, taking, shape
     raise UsageError(f"timm:{name} takes no pictures of {size[0]}x{size[1]} pixels")
 
 
-def measure(network: Any, size: tuple[int, int], layer: int, projected: bool) -> Shape:
-    """Widths, stride and layers of a network without values.
+def reading(
+    network: Any, size: tuple[int, int], options: Mapping[str, str], *, projected: bool
+) -> Taking:
+    """What a network without values gives for a picture without values.
 
     Raises
         UsageError: no such layer
     """
     picture = torch.empty(1, 3, *size, device="meta")
     final, grids = network.forward_intermediates(picture)
-    if not -len(grids) <= layer < len(grids):
-        raise UsageError(f"there is no layer {layer}: the network has {len(grids)}")
-    chosen = layer % len(grids)
-    stride = round(size[0] / grids[chosen].shape[2])
-    any_size = all(
-        fits(network, rectangle(size, stride, landscape), chosen, stride)
-        for landscape in (True, False)
-    )
+    layer = _options.layer(options, len(grids))
+    normed = layer == len(grids) - 1
+    try:
+        network.forward_intermediates(picture, norm=True)
+    except _shapes.UNFIT:
+        normed = False
     if not projected:
         network.reset_classifier(0)
     try:
-        pooled = network.forward_head(final, pre_logits=not projected)
-    except UNFIT:  # a head that fits its own size only
-        pooled = final
-    return Shape(
-        layer=chosen,
-        layers=len(grids),
-        normed=chosen == len(grids) - 1 and fits(network, picture, chosen, stride, norm=True),
-        stride=stride,
-        width=grids[chosen].shape[1],
-        pooled=pooled.shape[1] if pooled.ndim == 2 else None,
-        any_size=any_size,
-    )
-
-
-def rectangle(size: tuple[int, int], stride: int, landscape: bool) -> Tensor:
-    """A picture without values, of another aspect than `size`."""
-    width, height = (640, 480) if landscape else (480, 640)
-    keep = Preprocessing(size=size, stride=stride)
-    return torch.empty(1, 3, *keep.target(width, height), device="meta")
-
-
-def fits(network: Any, picture: Tensor, layer: int, stride: int, **settings: bool) -> bool:
-    """Whether a network without values takes a picture and gives a cell every `stride` pixels."""
-    try:
-        _, grids = network.forward_intermediates(picture, **settings)
-    except UNFIT:
-        return False
-    rows, columns = (round(side / stride) for side in picture.shape[2:])
-    return tuple(grids[layer].shape[2:]) == (rows, columns)
+        pools = network.forward_head(final, pre_logits=not projected).ndim == 2
+    except _shapes.UNFIT:  # a head that fits its own size only
+        pools = False
+    return Taking(layer=layer, layers=len(grids), normed=normed, projected=projected, pools=pools)
 
 
 def load(source: str, network: Any, config: Any, file: str | None, *, projected: bool) -> None:

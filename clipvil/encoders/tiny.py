@@ -195,9 +195,16 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
     return Encoder(card, network.to(_options.precision(options))).eval()
 
 
-def text_tower(path: Path | None = None) -> TextTower:
-    """The text tower of `tiny:clip`, in evaluation mode; its words lie in the file's header."""
-    path = path or shipped("clip")
+def text_tower(name: str, options: Mapping[str, str]) -> TextTower:
+    """The text tower beside `tiny:clip`, in evaluation mode; its words lie in the file's header.
+
+    Raises
+        UsageError: another encoder than `clip`, or an unknown option
+    """
+    if name != "clip":
+        raise UsageError(f"tiny:{name} has no text encoder; tiny:clip has")
+    _options.known(f"tiny:{name}", options, OPTIONS)
+    path = Path(options["weights"]) if "weights" in options else shipped(name)
     with safe_open(path, "pt") as file:
         tower = TextTower(Words(json.loads(file.metadata()["words"])))
     _fill(tower, path, "text.")

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from clipvil import encoders
+from clipvil.encoders import _precision
 from clipvil.encoders.base import Encoder, hash_weights
+from tests.encoders import small
 from tests.encoders.test_module import OWN
 
 SAMPLES = {  # a new family adds one or two of its own here
@@ -18,6 +20,11 @@ SAMPLES = {  # a new family adds one or two of its own here
         "timm:test_vit.r160_in1k,weights=random,size=96",
         "timm:test_efficientnet.r160_in1k,weights=random,layer=-2,size=64",
     ],
+    "openclip": [
+        "openclip:local-dir:SMALL/openclip/vit,weights=random",
+        "openclip:local-dir:SMALL/openclip/resnet,weights=random",
+    ],
+    "hf": ["hf:SMALL/hf/clip,weights=random", "hf:SMALL/hf/siglip,weights=random"],
     "tiny": ["tiny:clip", "tiny:supervised", "tiny:random"],
     "module": ["module:OWN:build"],
 }
@@ -30,9 +37,12 @@ def test_every_family_has_a_sample() -> None:
 
 @pytest.fixture(scope="module", params=SPECS)
 def spec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    own = tmp_path_factory.mktemp("own") / "mine.py"
+    folder = tmp_path_factory.mktemp("own")
+    own = folder / "mine.py"
     own.write_text(OWN)
-    return str(request.param).replace("OWN", str(own))
+    if "SMALL" in request.param:
+        small.write(folder)
+    return str(request.param).replace("OWN", str(own)).replace("SMALL", str(folder))
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +93,60 @@ def test_a_batch_is_its_pictures(encoder: Encoder, batch: Tensor) -> None:
                 )
 
 
-def test_use_changes_no_weight(encoder: Encoder, batch: Tensor) -> None:
-    before = hash_weights(encoder.network)
+def test_padding_changes_nothing_under_the_mask(encoder: Encoder, batch: Tensor) -> None:
+    stride = encoder.preprocessing.stride
+    small = batch[:, :, : 2 * stride, :stride].contiguous()
+    if encoder.preprocessing.fit != "keep":
+        small = batch
     with torch.inference_mode():
-        encoder(batch)
-    assert hash_weights(encoder.network) == before
+        together = encoder.mixed([batch[0], small[1], batch[2]])
+        parts = [encoder(p[None]) for p in (batch[0], small[1], batch[2])]
+    for index, alone in enumerate(parts):
+        rows, columns = alone.grid.shape[1:3]
+        own = together.grid[index, :rows, :columns]
+        torch.testing.assert_close(own, alone.grid[0], atol=1e-5, rtol=1e-5)
+        assert together.mask[index, :rows, :columns].all()
+        assert int(together.mask[index].sum()) == rows * columns
+        assert not together.grid[index][~together.mask[index]].any(), "padding is zero"
+        if alone.pooled is not None:
+            pooled = together.pooled[index]
+            torch.testing.assert_close(pooled, alone.pooled[0], atol=1e-5, rtol=1e-5)
+
+
+def test_bf16_stays_close(encoder: Encoder, batch: Tensor) -> None:
+    found = _precision.of_bf16(encoder, batch)
+    assert 0.999 < found.cosine < 1 and 0 < found.largest < 0.2
+    assert (found.pooled_cosine is None) == (encoder.card.pooled_width is None)
+    assert found.pooled_cosine is None or found.pooled_cosine > 0.999
+
+
+def test_a_frozen_encoder_is_the_same_bytes_after_any_use(encoder: Encoder, batch: Tensor) -> None:
+    frozen = copy.deepcopy(encoder).freeze()
+    head = nn.Linear(encoder.card.width, 1)
+    model = nn.Sequential(frozen, head).train()
+    assert head.training and not any(part.training for part in frozen.modules())
+    before = hash_weights(frozen.network)
+    with torch.inference_mode():
+        known = frozen(batch).grid
+    optimiser = torch.optim.SGD(model.parameters(), 0.1, weight_decay=0.1)
+    grid = frozen(batch).grid
+    head(grid).sum().backward()
+    optimiser.step()
+    assert torch.equal(grid, known), "on the fly it gives what a store would hold"
+    assert hash_weights(frozen.network) == before
+
+
+def test_the_same_object_trains_inside_a_model(encoder: Encoder, batch: Tensor) -> None:
+    moved = copy.deepcopy(encoder)
+    model = nn.Sequential(moved).train()
+    assert all(part.training for part in moved.modules())
+    optimiser = torch.optim.SGD(model.parameters(), 0.1)
+    model.eval()
+    grid = moved(batch).grid
+    torch.testing.assert_close(grid, encoder(batch).grid, atol=1e-5, rtol=1e-5)
+    (grid * torch.randn_like(grid)).sum().backward()
+    optimiser.step()
+    assert hash_weights(moved.network) != hash_weights(encoder.network)
 
 
 def test_every_parameter_gets_a_gradient(encoder: Encoder, batch: Tensor) -> None:

@@ -6,15 +6,14 @@ import pytest
 import safetensors.torch
 import timm
 import torch
-from huggingface_hub import constants
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from clipvil import encoders
 from clipvil.core import UsageError
-from clipvil.encoders import _weights
 from clipvil.encoders.base import Encoder
+from tests.encoders import slow, small
 
 VIT = "timm:test_vit.r160_in1k,weights=random"
 RESNET = "timm:test_resnet.r160_in1k,weights=random"
@@ -34,14 +33,6 @@ def vit() -> Encoder:
     return encoders.load(VIT)
 
 
-@pytest.fixture
-def lonely(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty hub cache, and no hub."""
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(_weights, "reachable", lambda endpoint: False)
-    return tmp_path / "hub"
-
-
 def test_at_the_native_size_a_vit_is_timms_own(vit: Encoder) -> None:
     plain = timm.create_model("test_vit.r160_in1k")
     plain.load_state_dict(vit.network.network.state_dict(), strict=False)
@@ -59,11 +50,13 @@ def test_positions_are_resampled_to_the_true_rectangle(
 ) -> None:
     network = vit.network.network
     own = network.pos_embed[:, 1:].reshape(1, 10, 10, -1).permute(0, 3, 1, 2)
-    wanted = F.interpolate(own, shape, mode="bicubic", antialias=True).permute(0, 2, 3, 1)
+    wanted = slow.resample(own[0].permute(1, 2, 0), shape, antialias=True)[None]
     empty = torch.zeros(1, *shape, own.shape[1])
     found = network._pos_embed(empty)[:, 1:].reshape(1, *shape, -1)
     assert float(wanted.detach().abs().max()) > 0.01, "all zeros is how the published rows came"
-    torch.testing.assert_close(found, own.permute(0, 2, 3, 1) if shape == (10, 10) else wanted)
+    if shape == (10, 10):
+        assert torch.equal(found, own.permute(0, 2, 3, 1)), "untouched at the native size"
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
 
 
 def test_the_grid_is_row_by_row(vit: Encoder) -> None:
@@ -116,6 +109,23 @@ def test_a_network_of_one_size_squashes() -> None:
     assert encoder.card.preprocessing.fit == "squash"
     with pytest.raises(UsageError, match="fit=squash"):
         encoders.load("timm:test_maxvit,weights=random,fit=keep")
+
+
+@pytest.mark.slow
+def test_a_clip_resnets_own_pool_of_the_grid_is_its_image_embedding() -> None:
+    encoder = encoders.load("timm:resnet50_clip.openai,weights=random,size=224,fit=squash")
+    plain = timm.create_model("resnet50_clip")
+    network = encoder.network.network
+    for parameter in network.parameters():  # untrained residual branches begin closed
+        parameter.data += 0.01 * torch.randn_like(parameter)
+    plain.load_state_dict(network.state_dict())
+    picture = pixels(224, 224)[:1]
+    with torch.inference_mode():
+        seen, theirs = encoder(picture), plain.eval()(normalised(encoder, picture))
+        own = network.head(seen.grid.permute(0, 3, 1, 2))
+    assert seen.grid.shape == (1, 7, 7, 2048) and seen.pooled.shape == (1, 1024)
+    torch.testing.assert_close(seen.pooled, theirs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(own, theirs, atol=1e-5, rtol=1e-5)
 
 
 def test_a_clip_models_pooled_vector_is_its_projection() -> None:
@@ -185,12 +195,8 @@ def test_without_hub_one_sentence_says_what_to_bring(lonely: Path) -> None:
 
 
 def test_a_hub_cache_brought_along_serves(lonely: Path) -> None:
-    repository = lonely / "models--timm--test_vit.r160_in1k"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text("abc")
-    (repository / "snapshots" / "abc").mkdir(parents=True)
     source = timm.create_model("test_vit.r160_in1k")
-    place = repository / "snapshots" / "abc" / "model.safetensors"
-    safetensors.torch.save_file(source.state_dict(), place)
+    place = small.cached(lonely, "timm/test_vit.r160_in1k")
+    safetensors.torch.save_file(source.state_dict(), place / "model.safetensors")
     encoder = encoders.load("timm:test_vit.r160_in1k")
     assert torch.equal(encoder.network.network.pos_embed, source.pos_embed)

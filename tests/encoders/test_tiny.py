@@ -63,7 +63,7 @@ def test_a_lower_precision_sees_about_the_same() -> None:
 
 
 def test_padding_changes_no_text() -> None:
-    tower = tiny.text_tower()
+    tower = encoders.load_text("tiny:clip")
     ids = tower.words(["a red star", "a large striped blue circle left of an unheard-of thing"])
     assert ids.shape == (2, 11) and (ids == 1).sum() == 2, "words that nobody taught it"
     with torch.inference_mode():
@@ -73,7 +73,7 @@ def test_padding_changes_no_text() -> None:
 
 
 def test_every_parameter_of_the_text_tower_gets_a_gradient() -> None:
-    tower = tiny.text_tower().train()
+    tower = encoders.load_text("tiny:clip").train()
     every = torch.arange(len(tower.words))[1:]
     ids = torch.cat([every, torch.ones(-len(every) % tiny.LONGEST, dtype=torch.long)])
     (tower(ids.view(-1, tiny.LONGEST)) * torch.randn(128)).sum().backward()
@@ -84,7 +84,7 @@ def test_captions_find_their_pictures() -> None:
     scenes = [sample(Dice(77, VAL, k)) for k in range(128)]
     pixels = torch.stack([torch.from_numpy(render(s).transpose(2, 0, 1).copy()) for s in scenes])
     told = [captions(s, Dice(k), 1)[0] for k, s in enumerate(scenes)]
-    encoder, tower = encoders.load("tiny:clip"), tiny.text_tower()
+    encoder, tower = encoders.load("tiny:clip"), encoders.load_text("tiny:clip")
     with torch.inference_mode():
         pooled = encoder(pixels).pooled
         assert pooled is not None

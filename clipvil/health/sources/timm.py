@@ -19,7 +19,7 @@ import torch
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor
 
-from clipvil.encoders import _options, timm
+from clipvil.encoders import _options, _shapes, timm
 from clipvil.health.base import Seen, Size, Source
 
 POSITIONS = "pos_embed"
@@ -30,9 +30,8 @@ def source(name: str, options: Mapping[str, str]) -> Source:
     config = timm.configuration(name)
     native = (int(config.input_size[1]), int(config.input_size[2]))
     size = _options.size(options) or native
-    projected = config.num_classes > 0 and "clip" in name and "_ft_" not in str(config.tag)
-    layer = _options.integer(options, "layer", -1)
-    settings, shape = timm.probe(name, size, native, layer, projected)
+    projected = timm.is_projection(name, config)
+    settings, taking, shape = timm.probe(name, size, native, options, projected=projected)
     fixed = {"img_size": settings["img_size"]} if "img_size" in settings else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_options.seed(options))
@@ -47,10 +46,10 @@ def source(name: str, options: Mapping[str, str]) -> Source:
         at = (pixels.shape[2], pixels.shape[3])
         if at not in other:
             try:
-                return seen(network, pixels, shape, projected)
-            except timm.UNFIT:
+                return seen(network, pixels, taking, shape)
+            except _shapes.UNFIT:
                 other[at] = resized(name, network, at, shape.stride).to(pixels.device)
-        return seen(other[at], pixels, shape, projected)
+        return seen(other[at], pixels, taking, shape)
 
     return Source(
         library=f"timm {library.__version__}",
@@ -62,21 +61,21 @@ def source(name: str, options: Mapping[str, str]) -> Source:
     )
 
 
-def seen(network: Any, pixels: Tensor, shape: timm.Shape, projected: bool) -> Seen:
+def seen(network: Any, pixels: Tensor, taking: timm.Taking, shape: _shapes.Shape) -> Seen:
     """Cells [B, R, C, D] and pooled [B, P] of timm's own forward."""
     kept = list[Tensor]()
-    named = network.feature_info[shape.layer]["module"]
+    named = network.feature_info[taking.layer]["module"]
     hook = network.get_submodule(named).register_forward_hook(lambda *call: kept.append(call[2]))
     try:
         features = network.forward_features(pixels)
     finally:
         hook.remove()
-    last = shape.layer == shape.layers - 1 and shape.width in (
+    last = taking.layer == taking.layers - 1 and shape.width in (
         features.shape[1],
         features.shape[-1],
     )
     rows, columns = (round(side / shape.stride) for side in pixels.shape[2:])
-    pooled = None if shape.pooled is None else network.forward_head(features, not projected)
+    pooled = None if shape.pooled is None else network.forward_head(features, not taking.projected)
     return cells(features if last else kept[0], shape.width, rows, columns), pooled
 
 
@@ -105,6 +104,6 @@ def resized(name: str, network: Any, size: Size, stride: int) -> Any:
             table, [rows, columns], num_prefix_tokens=prefix
         )
         made.load_state_dict(tensors)
-    except (*timm.UNFIT, KeyError) as error:
+    except (*_shapes.UNFIT, KeyError) as error:
         raise ValueError(f"timm builds no {name} for {size[0]}x{size[1]} pixels") from error
     return made

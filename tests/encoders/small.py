@@ -1,0 +1,91 @@
+"""Small architectures as their libraries describe them, so that every test builds them at once."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
+OPENCLIP: dict[str, dict[str, Any]] = {
+    "vit": {"layers": 3, "width": 32, "head_width": 16, "patch_size": 16, "image_size": 64},
+    "resnet": {"layers": [1, 1, 1, 1], "width": 16, "image_size": 64},
+    "timm": {
+        "timm_model_name": "test_vit",
+        "timm_pool": "token",
+        "timm_proj": "linear",
+        "image_size": 160,
+    },
+}
+TOWER = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+}
+VISION = TOWER | {"image_size": 64, "patch_size": 16}
+WORDS = TOWER | {"vocab_size": 50, "num_hidden_layers": 1}
+HF: dict[str, dict[str, Any]] = {
+    "clip": {
+        "model_type": "clip",
+        "projection_dim": 16,
+        "vision_config": VISION,
+        "text_config": WORDS,
+    },
+    "siglip": {"model_type": "siglip", "vision_config": VISION, "text_config": WORDS},
+    "vit": {"model_type": "vit"} | VISION,
+    "dinov2": {"model_type": "dinov2"} | VISION,
+    "dinov2_with_registers": {"model_type": "dinov2_with_registers"} | VISION,
+    "dinov3_vit": {"model_type": "dinov3_vit"} | VISION,
+    "resnet": {
+        "model_type": "resnet",
+        "embedding_size": 8,
+        "hidden_sizes": [8, 16, 16, 32],
+        "depths": [1, 1, 1, 1],
+    },
+    "convnext": {
+        "model_type": "convnext",
+        "hidden_sizes": [8, 8, 16, 16],
+        "depths": [1, 1, 1, 1],
+        "image_size": 64,
+    },
+    "swin": {
+        "model_type": "swin",
+        "image_size": 64,
+        "patch_size": 4,
+        "embed_dim": 8,
+        "depths": [1, 1],
+        "num_heads": [1, 2],
+        "window_size": 4,
+    },
+}
+PICTURES = {
+    "image_mean": [0.5, 0.4, 0.3],
+    "image_std": [0.2, 0.25, 0.3],
+    "resample": 3,
+    "size": {"height": 64, "width": 64},
+}
+
+
+def write(root: Path) -> Path:
+    """Folders `openclip/NAME` and `hf/NAME`, each with what the library writes but the weights."""
+    for name, vision in OPENCLIP.items():
+        model = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": TEXT}
+        put(root / "openclip" / name / "open_clip_config.json", {"model_cfg": model})
+    for name, config in HF.items():
+        put(root / "hf" / name / "config.json", config)
+        put(root / "hf" / name / "preprocessor_config.json", PICTURES)
+    return root
+
+
+def put(path: Path, content: Any) -> None:
+    """Write JSON into a folder that may not be there yet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def cached(hub: Path, repository: str) -> Path:
+    """The folder of a repository's files in a hub cache, made as the hub's client would."""
+    place = hub / f"models--{repository.replace('/', '--')}"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text("abc")
+    (place / "snapshots" / "abc").mkdir(parents=True)
+    return place / "snapshots" / "abc"
