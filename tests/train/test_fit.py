@@ -18,7 +18,7 @@ from clipvil.models import mcan
 from clipvil.train import keep
 from clipvil.train.fit import fit, order, rate
 from clipvil.train.recipe import Stage
-from tests.models.test_mcan import small, some
+from tests.models.tiny import rows, small, some
 
 ROOT = Path(__file__).parent.parent.parent
 STAGE = Stage(epochs=6, batch=4, learning_rate=3e-3, validations=3, clip=1.0)
@@ -29,20 +29,13 @@ class StoppedError(Exception):
 
 
 def pick(indices: NDArray[np.int64]) -> LabelBatch:
-    whole, rows = some(16), torch.from_numpy(indices)
-    return LabelBatch(
-        tuple(whole.ids[i] for i in indices),
-        whole.image[rows],
-        whole.seen[rows],
-        whole.words[rows],
-        whole.credit[rows],
-    )
+    return rows(some(16), torch.from_numpy(indices))
 
 
 def right(model: nn.Module) -> float:
     batch = some(16)
     with torch.inference_mode():
-        found = model(batch.image, batch.seen, batch.words).argmax(1)
+        found = model(batch).argmax(1)
     return float((found == batch.credit.argmax(1)).float().mean())
 
 
