@@ -90,7 +90,7 @@ def card_of(encoder: str) -> tuple[Card, bool]:
     if "weights=" not in encoder:
         try:
             return encoders.load(f"{encoder},weights=random").card, False
-        except UsageError:
+        except (UsageError, FileNotFoundError):  # a family whose `weights` are always a file
             pass
     return encoders.load(encoder).card, True
 
