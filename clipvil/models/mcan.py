@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipvil.data import LabelBatch
+from clipvil.models._dropout import Dropout, drop
 from clipvil.models.base import Loss, said, soft_loss
 
 
@@ -54,13 +55,15 @@ class Attention(nn.Module):
             layer(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, T, D / H]
             for layer, tokens in ((self.query, asks), (self.key, told), (self.value, told))
         )
-        found = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=real[:, None, None, :],
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+        mask = real[:, None, None, :]
+        rate = self.dropout if self.training else 0.0
+        if rate > 0.0 and query.device.type == "cpu":  # torch has no fused kernel for it either
+            weight = (query * query.shape[-1] ** -0.5 @ key.mT).masked_fill_(~mask, -1e9)
+            found = drop(weight.softmax(-1), rate) @ value
+        else:
+            found = F.scaled_dot_product_attention(
+                query, key, value, attn_mask=mask, dropout_p=rate
+            )
         merged: Tensor = self.merge(found.transpose(1, 2).flatten(2))  # [B, Q, D]
         return merged
 
@@ -70,7 +73,7 @@ class Residual(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.dropout, self.norm = nn.Dropout(config.dropout), nn.LayerNorm(config.width)
+        self.dropout, self.norm = Dropout(config.dropout), nn.LayerNorm(config.width)
 
     def forward(
         self, before: Float[Tensor, "B T D"], part: Float[Tensor, "B T D"]
@@ -90,7 +93,7 @@ class Layer(nn.Module):
         self.guide = Attention(config) if guided else None
         self.after_guide = Residual(config) if guided else None
         self.forth = nn.Sequential(
-            nn.Linear(D, hidden), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(hidden, D)
+            nn.Linear(D, hidden), nn.ReLU(), Dropout(config.dropout), nn.Linear(hidden, D)
         )
         self.after_forth = Residual(config)
 
@@ -117,7 +120,7 @@ class Flatten(nn.Module):
         self.weigh = nn.Sequential(
             nn.Linear(D, config.weigh),
             nn.ReLU(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.Linear(config.weigh, 1),
         )
         self.merge = nn.Linear(D, config.flat)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from clipvil.data import LabelBatch
 from clipvil.models import mcan
+from clipvil.models._dropout import Dropout
 from clipvil.models.base import Loss, said, soft_loss
 
 
@@ -78,7 +79,7 @@ class Pool(nn.Module):
         super().__init__()
         D = config.width
         self.weigh = nn.Sequential(
-            nn.Linear(D, D // 2), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(D // 2, means)
+            nn.Linear(D, D // 2), nn.ReLU(), Dropout(config.dropout), nn.Linear(D // 2, means)
         )
 
     def forward(
