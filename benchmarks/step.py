@@ -196,9 +196,8 @@ def main() -> None:
             best, middle = min(times[precision]), statistics.median(times[precision])
             told = f"{best:.0f}", theirs, peers and f"{peers / middle:.2f}"
             rows.append([*machine, name, precision, given.cells, given.batch, *told])
-            print(
-                f"{name} {precision}: {told[0]} ms a question; the peer {told[1]}, ratio {told[2]}"
-            )
+            beside = "" if peers is None else f"; the peer in fp32 {told[1]}, ratio {told[2]}"
+            print(f"{name} {precision}: {told[0]} ms a question{beside}")
     path = Path(__file__).with_suffix(".csv")
     new = not path.is_file()
     with path.open("a", newline="") as file:

@@ -59,11 +59,10 @@ class Verb:
         from clipvil.train.recipe import Recipe
         from clipvil.verbs.compare import given
 
-        row = recipes.rows().get(self.recipe)
+        recipe, row = recipes.load(self.recipe), recipes.rows().get(self.recipe)
         encoder = self.encoder or (row and row.encoder)
         if encoder is None:
             raise UsageError(f"{self.recipe} needs --encoder; only a paper's rows bring their own")
-        recipe = recipes.load(self.recipe)
         if self.fields:
             kind: Any = Recipe[type(recipe.config)]  # type: ignore[misc]  # known at run time
             args = list(self.fields)

@@ -124,6 +124,8 @@ def test_a_dry_run_tells_what_it_found(
 def test_a_recipe_needs_an_encoder(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", "vqa2_pythia", "--data", str(data), "--dry-run") == 2
     assert "needs --encoder" in capsys.readouterr().err
+    assert run("train", "clip_vil/vqa/pythia/clip-res5", "--data", str(data)) == 2
+    assert "nearest: clip_vil/vqa/pythia/clip-res50" in capsys.readouterr().err
 
 
 def test_missing_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
