@@ -214,6 +214,28 @@ def train(
     return fitted
 
 
+def preview(
+    recipe: str | Recipe[Any],
+    *,
+    task: str,
+    data: str | Path,
+    encoder: str,
+    out: str | Path,
+    shots: str = "100%",
+    seed: int = 0,
+    store: str | Path | None = None,
+    files: Mapping[tuple[str, str], Path] | None = None,
+) -> dict[str, Any]:
+    """What `train` with these arguments is made from and takes; weights are not needed for it."""
+    from clipvil.evaluate.preview import preview as look
+
+    made = recipes.load(recipe) if isinstance(recipe, str) else recipe
+    source = Source(task, Data(Path(data), dict(files or {})))
+    source.load()
+    where = Path(store) if store is not None else Path(out) / "stores"
+    return look(source, made, encoder, shots, seed, where, Path(out))
+
+
 def evaluate(run: str | Path) -> dict[str, dict[str, float]]:
     """Metric values of a run on the report split and each shift of it."""
     from clipvil.evaluate.cell import score_cell

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ class LabelBatch:
     ids: tuple[str, ...]
     image: Float[Tensor, "B N I"]
     seen: Bool[Tensor, "B N"]  # false on padding
+    grid: Int[Tensor, "B 2"]  # rows and columns that the seen cells fill, row by row
     words: Int[Tensor, "B T"]  # 0 is padding
     credit: Float[Tensor, "B A"]  # what each answer would earn
 
@@ -44,6 +45,7 @@ class LabelBatch:
             self.ids,
             self.image.to(device, non_blocking=True),
             self.seen.to(device, non_blocking=True),
+            self.grid.to(device, non_blocking=True),
             self.words.to(device, non_blocking=True),
             self.credit.to(device, non_blocking=True),
         )
@@ -91,15 +93,21 @@ class Vocabulary:
 # ---------------------------------------------------------------------------- pictures
 
 
+class Grids(NamedTuple):
+    """Cells of some pictures, row by row, padded to the longest; see `LabelBatch`."""
+
+    image: Float[Tensor, "B N I"]
+    seen: Bool[Tensor, "B N"]
+    grid: Int[Tensor, "B 2"]
+
+
 class Sight(Protocol):
     """What a model gets to see of pictures, whatever it comes from."""
 
     @property
     def width(self) -> int: ...
 
-    def look(
-        self, pictures: Sequence[str]
-    ) -> tuple[Float[Tensor, "B N I"], Bool[Tensor, "B N"]]: ...
+    def look(self, pictures: Sequence[str]) -> Grids: ...
 
 
 class Blind:
@@ -107,10 +115,11 @@ class Blind:
 
     width = 1
 
-    def look(self, pictures: Sequence[str]) -> tuple[Float[Tensor, "B N I"], Bool[Tensor, "B N"]]:
+    def look(self, pictures: Sequence[str]) -> Grids:
         """The same for every picture."""
         count = len(pictures)
-        return torch.zeros(count, 1, 1), torch.ones(count, 1, dtype=torch.bool)
+        seen, grid = torch.ones(count, 1, dtype=torch.bool), torch.ones(count, 2, dtype=torch.long)
+        return Grids(torch.zeros(count, 1, 1), seen, grid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,19 +154,22 @@ class Stored:
         self._lookup, self._statistics = lookup, statistics
         self.width = lookup.width
 
-    def look(self, pictures: Sequence[str]) -> tuple[Float[Tensor, "B N I"], Bool[Tensor, "B N"]]:
+    def look(self, pictures: Sequence[str]) -> Grids:
         """The cells of each picture; a picture that could not be read shows one empty cell."""
-        counts = [self._lookup.cells(name) if name in self._lookup else 0 for name in pictures]
-        most = max(1, *counts)
-        image = np.zeros((len(pictures), most, self.width), np.float32)
-        seen = np.zeros((len(pictures), most), np.bool_)
+        known = [name in self._lookup for name in pictures]
+        grid = np.array(
+            [self._lookup.grid(n) if k else (1, 1) for n, k in zip(pictures, known, strict=True)],
+            np.int64,
+        )
+        counts = grid.prod(1)
+        image = np.zeros((len(pictures), counts.max(), self.width), np.float32)
         for row, (name, count) in enumerate(zip(pictures, counts, strict=True)):
-            if count:
+            if known[row]:
                 image[row, :count] = self._lookup.read(name)
                 image[row, :count] -= self._statistics.mean
                 image[row, :count] /= self._statistics.deviation
-            seen[row, : max(1, count)] = True
-        return torch.from_numpy(image), torch.from_numpy(seen)
+        seen = np.arange(image.shape[1]) < counts[:, None]  # [B, N]
+        return Grids(*map(torch.from_numpy, (image, seen, grid)))
 
 
 class Live:
@@ -167,21 +179,21 @@ class Live:
         self._encoder, self._files, self._statistics = encoder, files, statistics
         self.width = encoder.card.width
 
-    def look(self, pictures: Sequence[str]) -> tuple[Float[Tensor, "B N I"], Bool[Tensor, "B N"]]:
+    def look(self, pictures: Sequence[str]) -> Grids:
         """Encode each picture by itself: their sizes may differ."""
-        grids = [self._grid(self._files[name]) for name in pictures]  # each [N, I]
-        most = max(map(len, grids))
-        image = torch.zeros(len(grids), most, self.width)
-        seen = torch.zeros(len(grids), most, dtype=torch.bool)
-        for row, grid in enumerate(grids):
-            image[row, : len(grid)], seen[row, : len(grid)] = grid, True
-        return image, seen
+        grids = [self._grid(self._files[name]) for name in pictures]  # each [R, C, I]
+        grid = torch.tensor([seen.shape[:2] for seen in grids])
+        counts = grid.prod(1)
+        image = torch.zeros(len(grids), int(counts.max()), self.width)
+        for row, cells in enumerate(grids):
+            image[row, : counts[row]] = cells.flatten(0, 1)
+        return Grids(image, torch.arange(image.shape[1]) < counts[:, None], grid)
 
-    def _grid(self, path: Path) -> Float[Tensor, "N I"]:
+    def _grid(self, path: Path) -> Float[Tensor, "R C I"]:
         pixels = self._encoder.preprocessing(opening.read(path)).values
         with torch.inference_mode():
             ready = torch.from_numpy(pixels)[None].to(self._encoder.mean.device)
-            grid = self._encoder(ready).grid.flatten(1, 2)[0].float().cpu()
+            grid = self._encoder(ready).grid[0].float().cpu()
         mean, deviation = self._statistics.mean, self._statistics.deviation
         standard: Tensor = (grid - torch.from_numpy(mean)) / torch.from_numpy(deviation)
         return standard
@@ -197,7 +209,7 @@ class Shuffled:
         other = names[np.random.default_rng(seed).permutation(len(names))]
         self._other = dict(zip(names.tolist(), other.tolist(), strict=True))
 
-    def look(self, pictures: Sequence[str]) -> tuple[Float[Tensor, "B N I"], Bool[Tensor, "B N"]]:
+    def look(self, pictures: Sequence[str]) -> Grids:
         """The grids of the others."""
         return self._sight.look([self._other[name] for name in pictures])
 
@@ -232,10 +244,10 @@ class LabelData:
 
     def batch(self, indices: NDArray[np.int64]) -> LabelBatch:
         """The examples of these rows."""
-        image, seen = self._sight.look([self._pictures[i] for i in indices])
+        looked = self._sight.look([self._pictures[i] for i in indices])
         credit = torch.zeros(len(indices), self._answers)
         for row, i in enumerate(indices):
             for column, earned in self._earned[i]:
                 credit[row, column] = earned
         words = torch.from_numpy(self._words[indices])
-        return LabelBatch(tuple(self._ids[i] for i in indices), image, seen, words, credit)
+        return LabelBatch(tuple(self._ids[i] for i in indices), *looked, words, credit)

@@ -23,7 +23,7 @@ def answer_labels(
     with torch.inference_mode():
         for start in range(0, len(data), BATCH):
             batch = data.batch(np.arange(start, min(start + BATCH, len(data)))).to(device)
-            logits = model(batch.image, batch.seen, batch.words)  # [B, A]
+            logits = model(batch)  # [B, A]
             for name, best in zip(batch.ids, logits.argmax(1).tolist(), strict=True):
                 said[name] = Said(answers[best])
     return said

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
-from clipvil import models
+from clipvil import models, progress
 from clipvil.core import Answer, Example, Labels, Said, Task
 from clipvil.data import Blind, LabelData, Shuffled, Sight, Statistics, Stored, Vocabulary
 from clipvil.evaluate import protocol, splits
@@ -32,6 +32,7 @@ from clipvil.evaluate.run import (
 )
 from clipvil.features.lookup import Lookup
 from clipvil.files import locked, read_json, write_json
+from clipvil.models._vectors import fill
 from clipvil.train import keep
 from clipvil.train.fit import Fitted, fit, processes
 
@@ -108,6 +109,9 @@ def _fit(plan: Plan, done: Path) -> Fitted | None:
         statistics = Statistics.of(Lookup(plan.arm.stores), scene.fit.pictures)
         write_statistics(folder / "statistics.safetensors", statistics)
     model = build(plan, vocabulary, statistics, seed=scene.seeds.init)
+    if plan.recipe.words is not None:
+        known = fill(cast(nn.Embedding, model.embed), vocabulary.words, plan.recipe.words)
+        progress.say(f"{plan.recipe.words} has {known:,} of {len(vocabulary.words):,} words")
     longest = plan.recipe.config.longest
     credit = scene.labels.credit
 

@@ -131,13 +131,14 @@ def step_seconds(
         ("",) * stage.batch,
         torch.from_numpy(np.zeros((stage.batch, cells, width), np.float32)),
         torch.ones(stage.batch, cells, dtype=torch.bool),
+        torch.tensor([[1, cells]]).expand(stage.batch, 2),
         torch.ones(stage.batch, 8, dtype=torch.long),
         torch.zeros(stage.batch, answers),
     )
     step = timed(lambda: model.loss(batch).total.backward())
     model.eval()
     with torch.inference_mode():
-        forward = timed(lambda: model(batch.image, batch.seen, batch.words)) / stage.batch
+        forward = timed(lambda: model(batch)) / stage.batch
     return step, forward, sum(p.numel() for p in model.parameters())
 
 

@@ -98,8 +98,13 @@ def from_json(told: Mapping[str, Any], folder: Path) -> Plan:
     """The plan that `to_json` told, in its folder."""
     made = told["recipe"]
     config = models.load(made["model"]).Config(**made["config"])
-    stages = tuple(Stage(**stage | {"betas": tuple(stage["betas"])}) for stage in made["stages"])
-    recipe = Recipe(model=made["model"], config=config, stages=stages, rates=tuple(made["rates"]))
+    recipe = Recipe(
+        model=made["model"],
+        config=config,
+        stages=tuple(Stage(**tupled(stage)) for stage in made["stages"]),
+        rates=tuple(made["rates"]),
+        words=None if made["words"] is None else Path(made["words"]),
+    )
     return Plan(
         source=source_from_json(told),
         recipe=recipe,
@@ -115,6 +120,11 @@ def from_json(told: Mapping[str, Any], folder: Path) -> Plan:
         rate=told["rate"],
         folder=folder,
     )
+
+
+def tupled(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as a frozen dataclass has them: JSON knows no tuples."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in told.items()}
 
 
 def begin(plan: Plan, version: int, seeds: Seeds, subset: Mapping[str, Any], content: str) -> None:

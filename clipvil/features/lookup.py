@@ -39,10 +39,10 @@ class Lookup:
     def __contains__(self, picture: str) -> bool:
         return picture in self._place
 
-    def cells(self, picture: str) -> int:
-        """Number of cells of a picture's grid."""
+    def grid(self, picture: str) -> tuple[int, int]:
+        """Rows and columns of a picture's cells; regions, which lie in no grid, stand in a row."""
         store, index = self._place[picture]
-        return store.cells(index)
+        return store.grid(index) or (1, store.cells(index))
 
     def read(self, picture: str) -> NDArray[Any]:
         """The grid of a picture, [N, D], a view of the file."""

@@ -1,14 +1,17 @@
-"""What every model promises.
+"""What every model promises, and what models of closed answer lists share.
 
-Shapes   B batch, N image tokens of width I, T words, A answers
+Shapes   B batch, T words, A answers
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from clipvil.data import LabelBatch
 
@@ -22,13 +25,25 @@ class Loss(NamedTuple):
 
 
 class LabelModel(Protocol):
-    """A model of a closed list of answers."""
+    """A model of a closed list of answers; `embed` are its word vectors, row 0 the padding."""
 
-    def __call__(
-        self,
-        image: Float[Tensor, "B N I"],
-        seen: Bool[Tensor, "B N"],
-        words: Int[Tensor, "B T"],
-    ) -> Float[Tensor, "B A"]: ...
+    def __call__(self, batch: LabelBatch) -> Float[Tensor, "B A"]: ...
 
     def loss(self, batch: LabelBatch) -> Loss: ...
+
+
+def said(words: Int[Tensor, "B T"]) -> Bool[Tensor, "B T"]:
+    """Which words are no padding; an empty question reads its padding."""
+    spoken = words != 0
+    return spoken | ~spoken.any(1, keepdim=True)
+
+
+def soft_loss(logits: Mapping[str, Float[Tensor, "B A"]], credit: Float[Tensor, "B A"]) -> Loss:
+    """Cross-entropy of every answer by itself, summed: several may be right at once."""
+    parts = {
+        name: F.binary_cross_entropy_with_logits(some.float(), credit, reduction="sum")
+        for name, some in logits.items()
+    }
+    total = torch.stack([*parts.values()]).sum()
+    weight = torch.tensor(float(len(credit)), device=total.device)
+    return Loss(total, weight, parts if len(parts) > 1 else {})

@@ -10,23 +10,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipvil.data import LabelBatch
-from clipvil.models.base import Loss
+from clipvil.models._dropout import Dropout, drop
+from clipvil.models.base import Loss, said, soft_loss
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
-    """The published small model; the large one is `width=1024, heads=8, flat=2048`."""
+    """The published small model; the large one is `width=1024, flat=2048`."""
 
     width: int = 512
     heads: int = 8
     layers: int = 6
     expand: int = 4  # hidden width of the feed-forward parts, in model widths
+    weigh: int = 512  # hidden width of what weighs tokens; the large model keeps it
     flat: int = 1024  # width in which question and picture are added
     word_width: int = 300
     longest: int = 14  # words of a question that are read
@@ -54,13 +55,15 @@ class Attention(nn.Module):
             layer(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, T, D / H]
             for layer, tokens in ((self.query, asks), (self.key, told), (self.value, told))
         )
-        found = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=real[:, None, None, :],
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+        mask = real[:, None, None, :]
+        rate = self.dropout if self.training else 0.0
+        if rate > 0.0 and query.device.type == "cpu":  # torch has no fused kernel for it either
+            weight = (query * query.shape[-1] ** -0.5 @ key.mT).masked_fill_(~mask, -1e9)
+            found = drop(weight.softmax(-1), rate) @ value
+        else:
+            found = F.scaled_dot_product_attention(
+                query, key, value, attn_mask=mask, dropout_p=rate
+            )
         merged: Tensor = self.merge(found.transpose(1, 2).flatten(2))  # [B, Q, D]
         return merged
 
@@ -70,7 +73,7 @@ class Residual(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.dropout, self.norm = nn.Dropout(config.dropout), nn.LayerNorm(config.width)
+        self.dropout, self.norm = Dropout(config.dropout), nn.LayerNorm(config.width)
 
     def forward(
         self, before: Float[Tensor, "B T D"], part: Float[Tensor, "B T D"]
@@ -90,7 +93,7 @@ class Layer(nn.Module):
         self.guide = Attention(config) if guided else None
         self.after_guide = Residual(config) if guided else None
         self.forth = nn.Sequential(
-            nn.Linear(D, hidden), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(hidden, D)
+            nn.Linear(D, hidden), nn.ReLU(), Dropout(config.dropout), nn.Linear(hidden, D)
         )
         self.after_forth = Residual(config)
 
@@ -115,7 +118,10 @@ class Flatten(nn.Module):
         super().__init__()
         D = config.width
         self.weigh = nn.Sequential(
-            nn.Linear(D, D), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(D, 1)
+            nn.Linear(D, config.weigh),
+            nn.ReLU(),
+            Dropout(config.dropout),
+            nn.Linear(config.weigh, 1),
         )
         self.merge = nn.Linear(D, config.flat)
 
@@ -145,27 +151,19 @@ class Model(nn.Module):
         self.norm = nn.LayerNorm(config.flat)
         self.answer = nn.Linear(config.flat, num_answers)
 
-    def forward(
-        self,
-        image: Float[Tensor, "B N I"],
-        seen: Bool[Tensor, "B N"],
-        words: Int[Tensor, "B T"],
-    ) -> Float[Tensor, "B A"]:
+    def forward(self, batch: LabelBatch) -> Float[Tensor, "B A"]:
         """Logits of the answers; cells that are not seen and padded words change nothing."""
-        spoken = words != 0  # [B, T]
-        spoken = spoken | ~spoken.any(1, keepdim=True)  # an empty question reads its padding
-        question, _ = self.read(self.embed(words))  # [B, T, D]
+        spoken = said(batch.words)  # [B, T]
+        question, _ = self.read(self.embed(batch.words))  # [B, T, D]
         for layer in self.question_layers:
             question = layer(question, spoken)
-        cells = self.image(image)  # [B, N, D]
+        cells = self.image(batch.image)  # [B, N, D]
         for layer in self.image_layers:
-            cells = layer(cells, seen, (question, spoken))
-        both = self.question_flat(question, spoken) + self.image_flat(cells, seen)  # [B, F]
+            cells = layer(cells, batch.seen, (question, spoken))
+        both = self.question_flat(question, spoken) + self.image_flat(cells, batch.seen)  # [B, F]
         logits: Tensor = self.answer(self.norm(both))
         return logits
 
     def loss(self, batch: LabelBatch) -> Loss:
         """Cross-entropy of every answer by itself, summed: several may be right at once."""
-        logits = self(batch.image, batch.seen, batch.words).float()
-        total = F.binary_cross_entropy_with_logits(logits, batch.credit, reduction="sum")
-        return Loss(total, torch.tensor(float(len(logits)), device=total.device), {})
+        return soft_loss({"answer": self(batch)}, batch.credit)

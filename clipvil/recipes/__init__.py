@@ -1,6 +1,7 @@
 """Recipes: one file a task x model, each a function `recipe()` with the numbers in it.
 
-The encoder is an argument of whoever uses one, never part of it.
+The encoder is an argument of whoever uses one, never part of it; a row of a paper is a recipe and
+an encoder together.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from clipvil import registry
+from clipvil.recipes._rows import ROWS, Row
 from clipvil.train.recipe import Recipe
 
 
@@ -16,8 +18,21 @@ def names() -> tuple[str, ...]:
     return registry.names(__name__)
 
 
+def rows() -> dict[str, Row]:
+    """Rows of published tables by name."""
+    return ROWS
+
+
 def load(name: str) -> Recipe[Any]:
-    """A recipe by name, or a user's own by `module:FILE:FUNCTION`."""
+    """A recipe by name, that of a published row, or a user's own by `module:FILE:FUNCTION`.
+
+    Raises
+        UsageError: nobody knows the name
+    """
+    if "/" in name and not name.startswith("module:"):
+        if name not in ROWS:
+            raise registry.unknown("row", name, ROWS)
+        name = ROWS[name].recipe
     recipe: Recipe[Any] = registry.load(__name__, name, "recipe", "recipe")()
     return recipe
 
@@ -30,6 +45,8 @@ def default(task: str, model: str) -> str:
 
 def task_of(name: str) -> str:
     """The task that a recipe is for; the embedded world's files are those of VQA v2."""
+    if name in ROWS:
+        return ROWS[name].task
     known = [task for task in registry.names("clipvil.tasks") if name.startswith(f"{task}_")]
     longest = max(known, key=len, default=name.partition("_")[0])
     return {"tabletop": "vqa2"}.get(longest, longest)

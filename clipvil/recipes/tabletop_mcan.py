@@ -7,7 +7,7 @@ from clipvil.train.recipe import Recipe, Stage
 def recipe() -> Recipe[mcan.Config]:
     """Sizes were chosen on other scenes than the demo shows, for minutes and not the best score."""
     config = mcan.Config(
-        width=64, heads=4, layers=1, expand=2, flat=128, word_width=64, dropout=0.0
+        width=64, heads=4, layers=1, expand=2, weigh=64, flat=128, word_width=64, dropout=0.0
     )
     stage = Stage(
         epochs=2,

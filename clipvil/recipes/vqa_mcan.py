@@ -7,7 +7,7 @@ from clipvil.train.recipe import Recipe, Stage
 def recipe() -> Recipe[mcan.Config]:
     """Enough steps to learn from a hundred questions, bounded for a hundred thousand."""
     config = mcan.Config(
-        width=96, heads=4, layers=1, expand=2, flat=192, word_width=96, dropout=0.0
+        width=96, heads=4, layers=1, expand=2, weigh=96, flat=192, word_width=96, dropout=0.0
     )
     stage = Stage(
         epochs=2,

@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, assert_never
 
 import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from clipvil.files import write_bytes
 from clipvil.models.base import Loss
@@ -89,11 +90,30 @@ def order(step: int, examples: int, batch: int, seed: int) -> NDArray[np.int64]:
 
 
 def rate(step: int, steps: int, stage: Stage) -> float:
-    """Learning rate of a step: a linear rise, then a cosine to zero."""
+    """Learning rate of a step: a linear rise, then a fall in steps or along a cosine to zero."""
     warm = max(1, round(stage.warmup * steps))
     if step < warm:
-        return stage.learning_rate * (step + 1) / warm
+        risen = (step + 1) / warm
+        return stage.learning_rate * (stage.warmup_from * (1 - risen) + risen)
+    if stage.decay_at:
+        falls = sum(step >= round(share * steps) for share in stage.decay_at)
+        return stage.learning_rate * stage.decay**falls
     return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm)))
+
+
+def optimizer_of(model: nn.Module, stage: Stage) -> Optimizer:
+    """The stage's optimizer over all weights of a model."""
+    settings: dict[str, Any] = {
+        "lr": stage.learning_rate, "betas": stage.betas, "eps": stage.epsilon,
+        "weight_decay": stage.weight_decay,
+    }  # fmt: skip
+    match stage.optimizer:
+        case "adamw":
+            return torch.optim.AdamW(model.parameters(), fused=True, **settings)
+        case "adamax":
+            return torch.optim.Adamax(model.parameters(), foreach=True, **settings)
+        case _:
+            assert_never(stage.optimizer)
 
 
 def joined(loss: Loss, accelerator: Accelerator) -> Tensor:
@@ -129,11 +149,7 @@ def fit(
     # precision is a stage's own, while accelerate knows one a process
     accelerator = Accelerator(mixed_precision="no", cpu=not torch.accelerator.is_available())
     half = torch.autocast(accelerator.device.type, torch.bfloat16, stage.precision == "bf16")
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=stage.learning_rate, betas=stage.betas,
-        weight_decay=stage.weight_decay, fused=True,
-    )  # fmt: skip
-    objective, optimizer = accelerator.prepare(Objective(model), optimizer)
+    objective, optimizer = accelerator.prepare(Objective(model), optimizer_of(model, stage))
     loop = _Loop(model, optimizer, accelerator, run, stage.steps(examples))
     loop.resume()
     stops = {round(loop.steps * (k + 1) / stage.validations) for k in range(stage.validations)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 Config = TypeVar("Config")
@@ -26,10 +27,20 @@ class Stage:
     """highest learning rate"""
     warmup: float = 0.1
     """share of the steps in which the learning rate rises; it falls along a cosine after"""
+    warmup_from: float = 0.0
+    """share of the learning rate that the rise begins at"""
+    decay_at: tuple[float, ...] = ()
+    """shares of the steps after which the rate falls by `decay` at once, instead of the cosine"""
+    decay: float = 0.1
+    """what the rate is multiplied by at each of `decay_at`"""
+    optimizer: Literal["adamw", "adamax"] = "adamw"
+    """how weights follow the gradient"""
     betas: tuple[float, float] = (0.9, 0.98)
-    """AdamW's decay rates"""
+    """the optimizer's decay rates"""
+    epsilon: float = 1e-8
+    """what the optimizer adds to a denominator"""
     weight_decay: float = 0.0
-    """AdamW's weight decay"""
+    """the optimizer's weight decay"""
     clip: float | None = None
     """largest norm of the gradient, or none"""
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -55,10 +66,10 @@ class Recipe(Generic[Config]):
     """in order; a later stage starts from the best weights of the one before"""
     rates: tuple[float, ...] = ()
     """grid of learning rates that `compare` tries, the same for every encoder"""
+    words: Path | None = None
+    """file of word vectors to begin with, a word and its numbers a line, as GloVe publishes them"""
 
 
 def plain(recipe: Recipe[Any]) -> dict[str, Any]:
     """A recipe as JSON-ready data."""
-    from dataclasses import asdict
-
-    return asdict(recipe)
+    return asdict(recipe) | {"words": None if recipe.words is None else str(recipe.words)}

@@ -24,6 +24,10 @@ class Verb:
         import json
 
         rows = {name: summary(self.what, name) for name in names(self.what)}
+        if self.what == "recipes":
+            from clipvil import recipes
+
+            rows |= {name: row.summary for name, row in recipes.rows().items()}
         if self.json:
             print(json.dumps(rows, indent=1))
             return 0

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import tyro
 
+from clipvil.errors import UsageError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
@@ -18,11 +20,11 @@ class Verb:
     """
 
     recipe: tyro.conf.Positional[str]
-    """how it is trained (see `clipvil list recipes`)"""
+    """how it is trained, or a row of a paper (see `clipvil list recipes`)"""
     data: Path
     """folder with the task's files and pictures"""
-    encoder: str
-    """the encoder, such as tiny:clip"""
+    encoder: str | None = None
+    """the encoder, such as tiny:clip; by default the row's"""
     task: str | None = None
     """the task; by default what the recipe's name begins with"""
     shots: str = "100%"
@@ -33,43 +35,78 @@ class Verb:
     """folder of feature stores; by default inside --out"""
     file: tuple[str, ...] = ()
     """files under other names, as ROLE/SPLIT=PATH, such as questions/train=q.json"""
-    out: Path
-    """the run folder"""
+    dry_run: bool = False
+    """print files, sizes, steps and disk, then stop"""
+    json: bool = False
+    """print what --dry-run found as JSON"""
+    out: Path | None = None
+    """the run folder; by default runs/RECIPE"""
     fields: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
 
     @classmethod
     def parse(cls, options: Sequence[str]) -> Verb:
         """Known options first; what is left are fields of the recipe."""
         verb, rest = tyro.cli(
-            cls, prog="clipvil train", args=list(options), return_unknown_args=True
-        )
+            cls, prog="clipvil train", args=list(options), return_unknown_args=True,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )  # fmt: skip
         return replace(verb, fields=tuple(rest))
 
     def run(self) -> int:
         """Encode what is missing, fit, say what came out."""
         from clipvil import api, progress, recipes
+        from clipvil.features.lookup import slug
         from clipvil.train.recipe import Recipe
         from clipvil.verbs.compare import given
 
-        recipe = recipes.load(self.recipe)
+        recipe, row = recipes.load(self.recipe), recipes.rows().get(self.recipe)
+        encoder = self.encoder or (row and row.encoder)
+        if encoder is None:
+            raise UsageError(f"{self.recipe} needs --encoder; only a paper's rows bring their own")
         if self.fields:
             kind: Any = Recipe[type(recipe.config)]  # type: ignore[misc]  # known at run time
             args = list(self.fields)
             recipe = tyro.cli(kind, default=recipe, prog=f"clipvil train {self.recipe}", args=args)
-        fitted = api.train(
-            recipe,
-            task=self.task or recipes.task_of(self.recipe),
-            data=self.data,
-            encoder=self.encoder,
-            shots=self.shots,
-            seed=self.seed,
-            store=self.store,
-            files=given(self.file),
-            out=self.out,
-        )
+        out = self.out or Path("runs") / slug(self.recipe)
+        asked: dict[str, Any] = {
+            "task": self.task or recipes.task_of(self.recipe), "data": self.data,
+            "encoder": encoder, "shots": self.shots, "seed": self.seed, "store": self.store,
+            "files": given(self.file), "out": out,
+        }  # fmt: skip
+        if self.dry_run:
+            if row is not None and not self.json:
+                print(row.summary + (f"; as published, {row.known}" if row.known else ""))
+            tell(api.preview(recipe, **asked), as_json=self.json)
+            return 0
+        fitted = api.train(recipe, **asked)
         progress.say(
-            f"wrote {self.out}: {fitted.steps} steps, {fitted.epochs:.1f} epochs, final loss "
+            f"wrote {out}: {fitted.steps} steps, {fitted.epochs:.1f} epochs, final loss "
             f"{fitted.loss:.4f}, selection score {fitted.best:.2f} at step {fitted.step}"
             + ("" if fitted.converged else "; it was still rising: not converged")
         )
         return 0
+
+
+def tell(found: dict[str, Any], *, as_json: bool) -> None:
+    """What a run would be made from and take."""
+    import json
+
+    from clipvil import progress
+
+    if as_json:
+        print(json.dumps(found))
+        return
+    for file in found["files"]:
+        print(f"{file['split']} {file['role']}: {file['path']}, {progress.size(file['bytes'])}")
+    cells = " x ".join(map(str, found["cells"]))
+    print(
+        f"examples: {found['fit']:,} to fit, {found['select']:,} to select, {found['test']:,} to "
+        f"report; {found['words']:,} words, {found['answers']:,} answers\n"
+        f"{found['encoder']}: {cells} cells of width {found['width']:,} for a picture of 4 : 3\n"
+        f"{found['model']}: {found['parameters']:,} parameters\n"
+        f"{found['steps']:,} steps of {found['batch']}, {found['epochs']:.1f} epochs, "
+        f"{found['optimizer']} at {found['rate']:g}, {found['precision']}\n"
+        f"disk: {progress.size(found['feature_bytes'])} of features for {found['encode']:,} of "
+        f"{found['pictures']:,} pictures, {progress.size(found['run_bytes'])} of checkpoints, "
+        f"{progress.size(found['free_bytes'])} free"
+    )

@@ -132,7 +132,7 @@ def test_parts_of_one_name_are_looked_up_together(tmp_path: Path) -> None:
     stores = [Store(tmp_path / part) for part in ("train", "val")]
     assert stores[0].fingerprint == stores[1].fingerprint
     lookup = Lookup([tmp_path / "train", tmp_path / "val"])
-    assert lookup.cells("COCO_val2014_000000000005") == 10 and lookup.width == D
+    assert lookup.grid("COCO_val2014_000000000005") == (1, 10) and lookup.width == D
     other = converted(tmp_path / "val.tsv", tmp_path / "other", name="other")
     assert other.fingerprint != stores[0].fingerprint
 

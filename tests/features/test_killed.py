@@ -74,10 +74,6 @@ def survives(own: Path, draw: Callable[[Path, int], None], root: Path, kills: in
     assert verify(root / "often") == []
 
 
-def test_kills_cost_no_byte(own: Path, draw: Callable[[Path, int], None], tmp_path: Path) -> None:
-    survives(own, draw, tmp_path, kills=3)
-
-
 @pytest.mark.slow
 def test_many_kills_cost_no_byte(
     own: Path, draw: Callable[[Path, int], None], tmp_path: Path

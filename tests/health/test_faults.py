@@ -28,12 +28,12 @@ HEALTHY = [
     "tiny:clip",
     "tiny:supervised",
     VIT,
-    VIT + ",size=96x128,layer=-2",
-    VIT + ",precision=bf16",
+    pytest.param(VIT + ",size=96x128,layer=-2", marks=pytest.mark.slow),
+    pytest.param(VIT + ",precision=bf16", marks=pytest.mark.slow),
     RESNET,
     RESNET + ",layer=1,size=64",
     "timm:test_efficientnet.r160_in1k,weights=random",
-    "timm:test_maxvit,weights=random",
+    pytest.param("timm:test_maxvit,weights=random", marks=pytest.mark.slow),
 ]
 ALWAYS = {"parity", "parity at a rectangle"}  # any fault may show there as well
 

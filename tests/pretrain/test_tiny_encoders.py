@@ -26,6 +26,7 @@ def data() -> Views:
     return views(SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["clip", "supervised"])
 def test_an_interrupted_run_ends_with_the_same_weights(
     objective: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from bisect import bisect_right
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from clipvil.models import mcan
 from clipvil.train import keep
 from clipvil.train.fit import fit, order, rate
 from clipvil.train.recipe import Stage
-from tests.models.test_mcan import small, some
+from tests.models.tiny import rows, small, some
 
 ROOT = Path(__file__).parent.parent.parent
 STAGE = Stage(epochs=6, batch=4, learning_rate=3e-3, validations=3, clip=1.0)
@@ -29,20 +30,13 @@ class StoppedError(Exception):
 
 
 def pick(indices: NDArray[np.int64]) -> LabelBatch:
-    whole, rows = some(16), torch.from_numpy(indices)
-    return LabelBatch(
-        tuple(whole.ids[i] for i in indices),
-        whole.image[rows],
-        whole.seen[rows],
-        whole.words[rows],
-        whole.credit[rows],
-    )
+    return rows(some(16), torch.from_numpy(indices))
 
 
 def right(model: nn.Module) -> float:
     batch = some(16)
     with torch.inference_mode():
-        found = model(batch.image, batch.seen, batch.words).argmax(1)
+        found = model(batch).argmax(1)
     return float((found == batch.credit.argmax(1)).float().mean())
 
 
@@ -59,12 +53,18 @@ def run(where: Path, *, until: int | None = None, stage: Stage = STAGE) -> mcan.
     return model
 
 
-def test_an_interrupted_run_ends_bit_for_bit_like_one_that_was_not(tmp_path: Path) -> None:
-    run(tmp_path / "whole")
+STEPS = replace(STAGE, optimizer="adamax", warmup_from=0.2, decay_at=(0.5, 0.8), decay=0.2)
+
+
+@pytest.mark.parametrize("stage", [STAGE, STEPS], ids=["adamw", "adamax"])
+def test_an_interrupted_run_ends_bit_for_bit_like_one_that_was_not(
+    tmp_path: Path, stage: Stage
+) -> None:
+    run(tmp_path / "whole", stage=stage)
     for stop in (1, 9, 17):  # before, at and after checkpoints
         with pytest.raises(StoppedError):
-            run(tmp_path / "halves", until=stop)
-    run(tmp_path / "halves")
+            run(tmp_path / "halves", until=stop, stage=stage)
+    run(tmp_path / "halves", stage=stage)
     for name in ("best.safetensors", "metrics.jsonl"):
         whole, halves = (tmp_path / w / name for w in ("whole", "halves"))
         assert whole.read_bytes() == halves.read_bytes(), name
@@ -111,6 +111,20 @@ def test_the_rate_rises_and_falls() -> None:
     rates = [rate(step, 100, STAGE) for step in range(100)]
     assert max(rates) == pytest.approx(STAGE.learning_rate)
     assert rates[0] < rates[5] < rates[9] >= rates[10] > rates[50] > rates[99] > 0
+
+
+def test_the_rate_falls_in_steps_as_pythia_s_did() -> None:
+    """22,000 steps: from a fifth up over 1,000, then a tenth of it at each of four steps."""
+    stage = replace(
+        STAGE, learning_rate=0.01, warmup=1 / 22, warmup_from=0.2, decay=0.1,
+        decay_at=(15 / 22, 18 / 22, 20 / 22, 21 / 22),
+    )  # fmt: skip
+    for step in (*range(0, 22_000, 377), 999, 1_000, 14_999, 15_000, 20_999, 21_000, 21_999):
+        if step < 1_000:
+            expected = 0.01 * (0.2 + 0.8 * (step + 1) / 1_000)
+        else:
+            expected = 0.01 * 0.1 ** bisect_right((15_000, 18_000, 20_000, 21_000), step)
+        assert rate(step, 22_000, stage) == pytest.approx(expected)
 
 
 def test_bfloat16_trains_too(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clipvil import api, recipes, tasks
-from clipvil.core import Labels, UsageError
+from clipvil.core import UsageError
 from clipvil.files import read_json, read_jsonl
 
 RECIPE = """
@@ -20,13 +20,6 @@ def recipe():
     stage = Stage(least_steps=12, most_steps=12, batch=8, validations=3)
     return Recipe(model="mcan", config=config, stages=(stage,), rates=(1e-3,))
 """
-
-
-@pytest.mark.parametrize("name", recipes.names())
-def test_a_recipe_is_named_after_its_task_and_model(name: str) -> None:
-    made, task = recipes.load(name), recipes.task_of(name)
-    assert isinstance(tasks.load(task).answer, Labels)
-    assert name in (recipes.default(task, made.model), f"tabletop_{made.model}")
 
 
 def test_a_variant_takes_the_recipe_of_its_task() -> None:

@@ -1,0 +1,212 @@
+"""Seconds of CPU a training step takes a question; rows in step.csv, beside a peer's where given.
+
+    python benchmarks/step.py --mcan-vqa CHECKOUT --mmf CHECKOUT
+
+Ours are MCAN and Pythia in their published sizes on cells 2,048 wide, forward, backward and the
+optimizer. A peer's modules are imported from its checkout, which is no part of this repository:
+MILVLG/mcan-vqa and facebookresearch/mmf (its Pythia, whose classes are taken out of their files, as
+the package itself needs versions of long ago). Both sides take turns in every round; a row holds
+the fastest round of each, and the ratio of the medians.
+"""
+
+import argparse
+import ast
+import csv
+import platform
+import statistics
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from tabletop import cpu
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from clipvil.data import LabelBatch
+from clipvil.models import mcan, pythia
+from clipvil.train.fit import optimizer_of
+from clipvil.train.recipe import Stage
+
+WIDTH, WORDS, ANSWERS, LONGEST = 2_048, 18_000, 3_129, 14
+Step = Callable[[], None]
+
+
+def questions(batch: int, cells: int) -> LabelBatch:
+    """Full questions about full grids, so that no side gains by a mask."""
+    torch.manual_seed(0)
+    credit = torch.zeros(batch, ANSWERS)
+    credit[torch.arange(batch), torch.randint(0, ANSWERS, (batch,))] = 1.0
+    return LabelBatch(
+        ids=("",) * batch,
+        image=torch.randn(batch, cells, WIDTH),
+        seen=torch.ones(batch, cells, dtype=torch.bool),
+        grid=torch.tensor([[1, cells]]).expand(batch, 2),
+        words=torch.randint(1, WORDS, (batch, LONGEST)),
+        credit=credit,
+    )
+
+
+def stepping(
+    model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable[[], Tensor], half: bool
+) -> Step:
+    """One step of training."""
+    model.train()
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            total = loss()
+        total.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def ours(module: Any, batch: LabelBatch, half: bool) -> Step:
+    """A model of this package at its published size, with AdamW as `fit` makes it."""
+    model = module.Model(module.Config(), image_width=WIDTH, num_words=WORDS, num_answers=ANSWERS)
+    count = len(batch.ids)
+    return stepping(
+        model, optimizer_of(model, Stage()), lambda: model.loss(batch).total / count, half
+    )
+
+
+def peer_mcan(checkout: Path, batch: LabelBatch) -> Step:
+    """mcan-vqa's small model as released: fp32, sigmoid and binary cross-entropy, Adam."""
+    sys.path.insert(0, str(checkout))
+    from core.model.net import Net  # type: ignore[import-not-found]
+
+    sizes = SimpleNamespace(
+        HIDDEN_SIZE=512, MULTI_HEAD=8, HIDDEN_SIZE_HEAD=64, FF_SIZE=2_048, LAYER=6, DROPOUT_R=0.1,
+        FLAT_MLP_SIZE=512, FLAT_GLIMPSES=1, FLAT_OUT_SIZE=1_024, WORD_EMBED_SIZE=300,
+        IMG_FEAT_SIZE=WIDTH, USE_GLOVE=False,
+    )  # fmt: skip
+    model, count = Net(sizes, None, WORDS, ANSWERS), len(batch.ids)
+
+    def loss() -> Tensor:
+        said = model(batch.image, batch.words)
+        return F.binary_cross_entropy(said, batch.credit, reduction="sum") / count
+
+    return stepping(model, torch.optim.Adam(model.parameters(), lr=1e-4), loss, False)
+
+
+def classes(checkout: Path) -> SimpleNamespace:
+    """MMF's classes by name, each executed without the imports of the file that it stands in."""
+    import typing
+
+    from torch.nn.utils import weight_norm  # type: ignore[attr-defined]
+    from torchvision.models import resnet
+    from torchvision.ops.misc import FrozenBatchNorm2d
+
+    space: dict[str, Any] = {
+        "torch": torch, "nn": nn, "weight_norm": weight_norm, "OrderedDict": OrderedDict,
+        "FrozenBatchNorm2d": FrozenBatchNorm2d, "Bottleneck": resnet.Bottleneck, **vars(typing),
+    }  # fmt: skip
+    for name in ("layers", "attention", "embeddings"):
+        tree = ast.parse((checkout / "mmf/modules" / f"{name}.py").read_text())
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.decorator_list:
+                try:
+                    exec(compile(ast.Module([node], []), name, "exec"), space)
+                except NameError:  # a class of another model, which needs what is not here
+                    continue
+    return SimpleNamespace(**space)
+
+
+class PeerPythia(nn.Module):
+    """MMF's modules wired as its Pythia is, with one encoding of the picture."""
+
+    def __init__(self, mmf: SimpleNamespace) -> None:
+        super().__init__()
+        multiply = ("non_linear_element_multiply", {"dropout": 0, "hidden_dim": 5_000})
+        self.embed = nn.Embedding(WORDS, 300)
+        self.text = mmf.AttentionTextEmbedding(
+            1_024, 300, 1, 0, conv1_out=512, conv2_out=2, kernel_size=1, padding=0
+        )
+        self.image = mmf.ImageFeatureEmbedding(
+            WIDTH,
+            2_048,
+            modal_combine=dict(zip(("type", "params"), multiply, strict=True)),
+            normalization="softmax",
+            transform={"type": "linear", "params": {"out_dim": 1}},
+        )
+        self.both = mmf.ModalCombineLayer(multiply[0], WIDTH, 2_048, **multiply[1])
+        self.answer = mmf.ClassifierLayer(
+            "logit", 5_000, ANSWERS, img_hidden_dim=5_000, text_hidden_dim=300
+        )
+
+    def forward(self, batch: LabelBatch) -> Tensor:
+        question = self.text(self.embed(batch.words))
+        found, _ = self.image(batch.image, question, None)
+        logits: Tensor = self.answer(self.both(found, question))
+        return logits
+
+
+def peer_pythia(checkout: Path, batch: LabelBatch) -> Step:
+    """MMF's Pythia: fp32, Adam."""
+    model = PeerPythia(classes(checkout))
+
+    def loss() -> Tensor:
+        said = F.binary_cross_entropy_with_logits(model(batch), batch.credit)
+        return said * ANSWERS
+
+    return stepping(model, torch.optim.Adam(model.parameters(), lr=1e-4), loss, False)
+
+
+def race(sides: dict[str, Step], rounds: int, batch: int) -> dict[str, list[float]]:
+    """CPU milliseconds a question of each side, round by round; the first round is not counted."""
+    times = {name: list[float]() for name in sides}
+    for round_ in range(rounds + 1):
+        for name, step in sides.items():
+            start = time.process_time()
+            step()
+            if round_:
+                times[name].append(1_000 * (time.process_time() - start) / batch)
+    return times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mcan-vqa", type=Path)
+    parser.add_argument("--mmf", type=Path)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--cells", type=int, default=196)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    batch, rows = questions(given.batch, given.cells), list[list[Any]]()
+    machine = date.today(), cpu(), platform.python_version(), torch.__version__
+    for name, module, checkout, peer in (
+        ("mcan", mcan, given.mcan_vqa, peer_mcan),
+        ("pythia", pythia, given.mmf, peer_pythia),
+    ):
+        sides = {"fp32": ours(module, batch, False), "bf16": ours(module, batch, True)}
+        if checkout is not None:
+            sides["peer"] = peer(checkout, batch)
+        times = race(sides, given.rounds, given.batch)
+        peers = statistics.median(times["peer"]) if "peer" in times else None
+        theirs = f"{min(times['peer']):.0f}" if "peer" in times else None
+        for precision in ("fp32", "bf16"):
+            best, middle = min(times[precision]), statistics.median(times[precision])
+            told = f"{best:.0f}", theirs, peers and f"{peers / middle:.2f}"
+            rows.append([*machine, name, precision, given.cells, given.batch, *told])
+            beside = "" if peers is None else f"; the peer in fp32 {told[1]}, ratio {told[2]}"
+            print(f"{name} {precision}: {told[0]} ms a question{beside}")
+    path = Path(__file__).with_suffix(".csv")
+    new = not path.is_file()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["date", "processor", "python", "torch", "model", "precision", "cells",
+                             "batch", "ms", "peer fp32 ms", "ratio of medians"])  # fmt: skip
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""What one training would be made from and take, before anything is downloaded or computed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clipvil import encoders, models
+from clipvil.core import UsageError
+from clipvil.data import Vocabulary
+from clipvil.encoders.base import Card
+from clipvil.evaluate import splits
+from clipvil.evaluate.cell import unfold
+from clipvil.evaluate.run import Arm, Plan
+from clipvil.features.lookup import missing
+from clipvil.features.plan import disk_needed
+from clipvil.files import MissingFilesError, find
+from clipvil.train.recipe import Recipe
+
+COMMON = (640, 480)  # width and height of a photograph, to tell its cells
+
+
+def preview(
+    source: splits.Source,
+    recipe: Recipe[Any],
+    encoder: str,
+    shots: str,
+    seed: int,
+    store: Path,
+    out: Path,
+) -> dict[str, Any]:
+    """Files, examples, cells, parameters, steps and bytes, as plain data.
+
+    Raises
+        ValueError: files, pictures or word vectors that are not there; names them
+        UsageError: nobody knows the encoder
+    """
+    (stage,) = recipe.stages
+    if recipe.words is not None and not recipe.words.is_file():
+        raise ValueError(f"no word vectors {recipe.words}")
+    files = official(source)
+    card, weighted = card_of(encoder)
+    arm = Arm(name=encoder, encoder=encoder, fingerprint=card.fingerprint)
+    plan = Plan(source=source, recipe=recipe, arm=arm, shots=shots, repetition=seed,
+                rate=stage.learning_rate, folder=out)  # fmt: skip
+    scene = unfold(plan)
+    pictures = splits.all_pictures(source)
+    todo = missing(card.fingerprint, pictures, store) if weighted else sorted(pictures)
+    vocabulary = Vocabulary.of(scene.fit.examples, scene.labels)
+    parameters = num_parameters(recipe, card.width, vocabulary)
+    steps, count = stage.steps(len(scene.fit.examples)), len(scene.fit.examples)
+    height, width = card.preprocessing.target(*COMMON)
+    stride = card.preprocessing.stride
+    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    return {
+        "task": source.task,
+        "files": files,
+        "fit": count,
+        "select": len(scene.select.examples),
+        "test": len(splits.part(source, scene.task.splits.report).examples),
+        "words": len(vocabulary.words),
+        "answers": len(vocabulary.answers),
+        "encoder": encoder,
+        "width": card.width,
+        "cells": [height // stride, width // stride],
+        "model": recipe.model,
+        "parameters": parameters,
+        "steps": steps,
+        "batch": stage.batch,
+        "epochs": steps * stage.batch / count,
+        "optimizer": stage.optimizer,
+        "rate": stage.learning_rate,
+        "precision": stage.precision,
+        "pictures": len(pictures),
+        "encode": len(todo),
+        "feature_bytes": disk_needed(card, {name: pictures[name] for name in todo}),
+        "run_bytes": parameters * 4 * 4,  # the best weights; the last ones and two moments of them
+        "free_bytes": shutil.disk_usage(there).free,
+    }
+
+
+def card_of(encoder: str) -> tuple[Card, bool]:
+    """What an encoder is, and whether that was told with its weights.
+
+    A family that can draw random ones needs none here: they may still be to be downloaded.
+    """
+    if "weights=" not in encoder:
+        try:
+            return encoders.load(f"{encoder},weights=random").card, False
+        except (UsageError, FileNotFoundError):  # a family whose `weights` are always a file
+            pass
+    return encoders.load(encoder).card, True
+
+
+def num_parameters(recipe: Recipe[Any], width: int, vocabulary: Vocabulary) -> int:
+    """Parameters of the recipe's model, which is not filled with numbers for it."""
+    with torch.device("meta"):
+        model = models.load(recipe.model).Model(
+            recipe.config,
+            image_width=width,
+            num_words=len(vocabulary.words) + 2,
+            num_answers=len(vocabulary.answers),
+        )
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def official(source: splits.Source) -> list[dict[str, Any]]:
+    """The task's files that fitting, selecting and reporting read."""
+    task = source.load()
+    purposes, rows = task.splits, list[dict[str, Any]]()
+    for split in dict.fromkeys(filter(None, (purposes.fit, purposes.select, purposes.report))):
+        try:
+            paths = find(source.data, [file for file in task.files if file.split == split])
+        except MissingFilesError:
+            if split != purposes.select:  # without it some fitting pictures are held back
+                raise
+            continue
+        rows += [
+            {"split": split, "role": role, "path": str(path), "bytes": path.stat().st_size}
+            for role, path in paths.items()
+        ]
+    return rows

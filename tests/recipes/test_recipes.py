@@ -1,0 +1,149 @@
+"""Recipes and the rows over them: complete, with the published schedules, and ready to run."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clipvil import cli, models, recipes, tasks
+from clipvil.core import Data, Labels, UsageError
+from clipvil.evaluate.run import Arm, Plan, from_json, plainly, to_json
+from clipvil.evaluate.splits import Source
+from clipvil.recipes._rows import UPDATES
+from clipvil.worlds import tabletop
+
+TRAIN2014 = 443_757  # questions
+QUICK = "clip_vil/vqa/pythia/clip-vit-b32"
+ROWS = [
+    name if name == QUICK else pytest.param(name, marks=pytest.mark.slow) for name in recipes.rows()
+]
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_recipe_is_of_a_known_task_and_model(name: str) -> None:
+    made = recipes.load(name)
+    assert isinstance(tasks.load(recipes.task_of(name)).answer, Labels)
+    assert isinstance(made.config, models.load(made.model).Config)
+    own = recipes.default(recipes.task_of(name), made.model)
+    assert name.startswith((own, f"tabletop_{made.model}"))
+    assert all(stage.learning_rate > 0 for stage in made.stages)
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_recipe_survives_its_run_folder(name: str, tmp_path: Path) -> None:
+    made = replace(recipes.load(name), words=tmp_path / "vectors.txt")
+    plan = Plan(
+        source=Source("vqa2", Data(tmp_path)), recipe=made, arm=Arm(name="some"), shots="100%",
+        repetition=0, rate=1e-3, folder=tmp_path,
+    )  # fmt: skip
+    assert from_json(plainly(to_json(plan)), tmp_path).recipe == made
+
+
+@pytest.mark.parametrize("name", [row.recipe for row in recipes.rows().values()][:2])
+def test_published_schedules_have_their_published_length(name: str) -> None:
+    (stage,) = recipes.load(name).stages
+    assert (stage.steps(TRAIN2014), stage.batch) == UPDATES[name]
+
+
+def test_every_row_has_a_recipe_and_an_encoder_of_its_task() -> None:
+    for name, row in recipes.rows().items():
+        assert recipes.load(name) == recipes.load(row.recipe)
+        assert recipes.task_of(name) == recipes.task_of(row.recipe)
+        assert f"/{recipes.load(name).model}/" in name
+
+
+def test_an_unknown_row_gets_the_nearest() -> None:
+    with pytest.raises(UsageError, match="clip_vil/vqa/pythia/clip-res50"):
+        recipes.load("clip_vil/vqa/pythia/clip-res5")
+
+
+def test_rows_are_listed_without_anything_heavy() -> None:
+    program = """
+import sys
+from clipvil import cli
+try:
+    cli.main(["list", "recipes", "--json"])
+finally:
+    heavy = {"torch", "numpy", "timm"} & set(sys.modules)
+    assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told.keys() == {*recipes.names(), *recipes.rows()}
+    assert "published 74.01, ours unknown" in told["clip_vil/vqa/movie_mcan/clip-res50x4"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tabletop's files of official names."""
+    folder = tmp_path_factory.mktemp("tabletop")
+    tabletop.write(folder, seed=0, train=6, val=3, shifts=False)
+    return folder
+
+
+def run(*given: str) -> int:
+    with pytest.raises(SystemExit) as raised:
+        cli.main(given)
+    assert isinstance(raised.value.code, int)
+    return raised.value.code
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_is_ready_to_run(
+    name: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    given = ("train", name, "--data", str(data), "--out", str(out), "--dry-run")
+    assert run(*given, "--json") == 0
+    found, row = json.loads(capsys.readouterr().out), recipes.rows()[name]
+    assert found["width"] == row.width and found["cells"] == [18, 31]
+    assert {Path(file["path"]).name for file in found["files"]} == {
+        f"v2_{kind}_{split}2014_{role}.json"
+        for split in ("train", "val")
+        for kind, role in (("OpenEnded_mscoco", "questions"), ("mscoco", "annotations"))
+    }
+    cells = found["pictures"] * 18 * 31 * row.width * 2
+    assert 1 <= found["feature_bytes"] / cells < 1.01, "cells, and a pooled vector"
+    assert found["parameters"] > 50_000_000 and found["steps"] == 400
+    assert not out.exists(), "nothing is written"
+
+
+def test_a_dry_run_tells_what_it_found(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("--data", str(data), "--encoder", "tiny:random", "--out", str(tmp_path / "run"))
+    assert run("train", QUICK, *given, "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert recipes.rows()[QUICK].summary in said and "position embeddings were zero" in said
+    assert "tiny:random: " in said and "400 steps of 512" in said and "disk: " in said
+
+
+def test_a_recipe_needs_an_encoder(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", "vqa2_pythia", "--data", str(data), "--dry-run") == 2
+    assert "needs --encoder" in capsys.readouterr().err
+    assert run("train", "clip_vil/vqa/pythia/clip-res5", "--data", str(data)) == 2
+    assert "nearest: clip_vil/vqa/pythia/clip-res50" in capsys.readouterr().err
+
+
+def test_missing_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", QUICK, "--data", str(tmp_path), "--dry-run") == 1
+    assert "v2_OpenEnded_mscoco_train2014_questions.json" in capsys.readouterr().err
+
+
+def test_word_vectors_reach_the_model(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vectors, width = tmp_path / "vectors.txt", 64
+    vectors.write_text("".join(f"{word} {'0.5 ' * width}\n" for word in ("the", "is", "nobody")))
+    given = (
+        "train", "tabletop_mcan", "--data", str(data), "--encoder", "tiny:random",
+        "--words", str(vectors), "--out", str(tmp_path / "run"),
+        "--stages.0.least-steps", "1", "--stages.0.most-steps", "1", "--stages.0.validations", "1",
+    )  # fmt: skip
+    assert run(*given) == 0
+    said = capsys.readouterr()
+    assert "vectors.txt has 2 of" in said.out + said.err
