@@ -1,8 +1,10 @@
 """The command: help, bad usage, exit statuses."""
 
+import json
+
 import pytest
 
-from clipvil import __version__, cli, verbs
+from clipvil import __version__, cli, tasks, verbs
 
 
 def status(*given: str) -> int:
@@ -42,3 +44,8 @@ def test_a_bad_option_is_bad_usage(verb: str, capsys: pytest.CaptureFixture[str]
 def test_a_bad_verb_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("scor") == 2
     assert "unknown verb 'scor'; nearest: score" in capsys.readouterr().err
+
+
+def test_tasks_are_listed_with_their_variants(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status("list", "tasks", "--json") == 0
+    assert tuple(json.loads(capsys.readouterr().out)) == tasks.names()

@@ -1,4 +1,4 @@
-"""Every command and every line of Python in the README runs, in the order it is printed."""
+"""Every command and every line of Python in README and docs runs, in the order it is printed."""
 
 import json
 import os
@@ -9,15 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from clipvil import tasks
+from clipvil.core import Data
 from clipvil.tasks.base import tiny_picture
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+DOCS = [path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))]
 COLOURS = ("red", "green", "blue")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, *pages: str) -> list[str]:
+    return [b for page in pages for b in re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)]
 
 
 def pictures(root: Path) -> None:
@@ -35,13 +38,13 @@ def pictures(root: Path) -> None:
 def test_the_commands_and_the_python_run(tmp_path: Path) -> None:
     pictures(tmp_path / "pictures")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    for block in blocks("sh"):
+    for block in blocks("sh", README, *DOCS):
         for line in block.splitlines():
             done = subprocess.run(
                 line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True
             )
             assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-    (python,) = blocks("python")
+    (python,) = blocks("python", README)
     (tmp_path / "three_lines.py").write_text(python)
     report, results = tmp_path / "comparison/report.html", tmp_path / "comparison/results.jsonl"
     before = results.read_bytes()
@@ -52,10 +55,18 @@ def test_the_commands_and_the_python_run(tmp_path: Path) -> None:
 
 
 def test_the_example_row_is_what_the_reader_takes() -> None:
-    (row,) = blocks("json")
+    (row,) = blocks("json", README)
     assert json.loads(row).keys() == {"image", "question", "answers"}
 
 
+def test_the_example_rows_of_own_data_are_read(tmp_path: Path) -> None:
+    (rows,) = blocks("json", *DOCS)
+    for name, row in zip(("vqa", "caption", "entail", "choose"), rows.splitlines(), strict=True):
+        (tmp_path / "test.jsonl").write_text(row)
+        (example,) = tasks.load(name).examples(Data(tmp_path), "test")
+        assert example.pictures == ("photos/0001.jpg",)
+
+
 def test_what_it_links_to_is_there() -> None:
-    for target in re.findall(r"\]\((?!http|#)([^)]+)\)", README):
+    for target in re.findall(r"\]\((?!http|#)([^)#]+)", README):
         assert (ROOT / target).exists(), target

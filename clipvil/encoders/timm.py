@@ -88,8 +88,15 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
     native = (int(config.input_size[1]), int(config.input_size[2]))
     size = _options.size(options) or native
     projected = is_projection(name, config)
-    settings, taking, shape = probe(name, size, native, options, projected=projected)
-    if settings and shape.any_size:  # 14 does not divide 384: SigLIP's SO400M looks at 378 of them
+    try:
+        settings, taking, shape = probe(name, size, native, options, projected=projected)
+        whole = bool(settings) and shape.any_size  # 14 does not divide 384: SO400M looks at 378
+    except UsageError:  # as CLIP's ResNets say of 600x1000, whose cells are those of 576x992
+        settings, taking, shape = probe(name, native, native, options, projected=projected)
+        whole = shape.any_size and min(size) >= shape.stride
+        if not whole:
+            raise
+    if whole:
         size = (size[0] // shape.stride * shape.stride, size[1] // shape.stride * shape.stride)
     fit = _shapes.fit(source, options, any_size=shape.any_size)
     with torch.random.fork_rng(devices=[]):

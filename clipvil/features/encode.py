@@ -26,7 +26,8 @@ from clipvil.features.workers import Team
 
 BATCH_SIZES = {"cpu": 8, "cuda": 64}  # a CPU's cache is full with eight pictures
 DECODERS = 16  # threads that open pictures, at most; Pillow does some 170 a second in each
-TEMPORARY = (".shard-*", f".{MANIFEST}.*", f".{plan.PLAN}.*")  # what a killed run may leave
+# what a killed run may leave: ours, and what safetensors writes into before it renames
+TEMPORARY = (".shard-*", ".tmp*", f".{MANIFEST}.*", f".{plan.PLAN}.*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

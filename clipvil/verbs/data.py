@@ -32,6 +32,8 @@ class Verb:
     """files to get, ROLE or ROLE/SPLIT such as questions/val; all but the pictures by default"""
     from_: Annotated[str, tyro.conf.arg(name="from")] = ""
     """address of a mirror that has the files under the names they have at their official address"""
+    tasks: tuple[str, ...] = ("vqa2", "coco_caption", "snli_ve", "vcr", "gqa")
+    """the tasks that the made world has files for, all about the same pictures"""
     seed: int = 0
     """decides the scenes that are made"""
     train: int = 4_000
@@ -58,9 +60,7 @@ class Verb:
             raise UsageError("data make needs a world: tabletop")
         if self.train < 1 or self.val < 1:
             raise UsageError("--train and --val are at least 1")
-        tabletop.write(
-            self.data, seed=self.seed, train=self.train, val=self.val, size=64, shifts=True
-        )
+        tabletop.write(self.data, seed=self.seed, train=self.train, val=self.val, tasks=self.tasks)
         progress.say(f"wrote the {self.world} world to {self.data}")
         return 0
 

@@ -23,7 +23,11 @@ class Verb:
         """One line each: the name and the first line of its documentation."""
         import json
 
-        rows = {name: summary(self.what, name) for name in names(self.what)}
+        rows = {
+            whole: summary(self.what, name)
+            for name in names(self.what)
+            for whole in (name, *variants(self.what, name))
+        }
         if self.what == "recipes":
             from clipvil import recipes
 
@@ -46,9 +50,25 @@ def names(what: str) -> tuple[str, ...]:
     return registry.names(f"clipvil.{what}")
 
 
-def summary(what: str, name: str) -> str:
-    """First line of a module's docstring, read without running it."""
+def parsed(what: str, name: str) -> ast.Module:
+    """A module, read without running it."""
     folder = Path(__file__).parent.parent / what
     path = folder / f"{name}.py"
-    text = (path if path.is_file() else folder / name / "__init__.py").read_text()
-    return (ast.get_docstring(ast.parse(text)) or "").split("\n")[0].rstrip(".")
+    return ast.parse((path if path.is_file() else folder / name / "__init__.py").read_text())
+
+
+def summary(what: str, name: str) -> str:
+    """First line of a module's docstring."""
+    return (ast.get_docstring(parsed(what, name)) or "").split("\n")[0].rstrip(".")
+
+
+def variants(what: str, name: str) -> list[str]:
+    """NAME@VARIANT for the keys of a module's `VARIANTS`."""
+    return [
+        f"{name}@{key.value}"
+        for node in parsed(what, name).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "VARIANTS"
+        if isinstance(node.value, ast.Dict)
+        for key in node.value.keys
+        if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    ]

@@ -109,6 +109,6 @@ def table(scored: Score) -> str:
     lines = [f"{task.name} (version {task.version}), {count:,} examples"]
     width = max(map(len, scored.figures))
     for name, figure in scored.figures.items():
-        value = f"{figure.reason:>9}" if figure.value is None else f"{figure.value:9.4f}"
-        lines.append(f"  {name:{width}} {value} {figure.unit}".rstrip())
+        told = figure.reason if figure.value is None else f"{figure.value:9.4f} {figure.unit}"
+        lines.append(f"  {name:{width}} {told}".rstrip())
     return "\n".join(lines)

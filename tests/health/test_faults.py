@@ -66,9 +66,7 @@ def test_a_healthy_encoder_passes_all(spec: str) -> None:
     [
         CLIP,
         "timm:resnet50_clip.openai,weights=random,size=96",
-        "timm:vit_base_patch32_clip_224.laion2b,weights=random,size=96",
         "timm:convnext_atto.d2_in1k,weights=random,size=96",
-        "timm:swin_tiny_patch4_window7_224.ms_in1k,weights=random",
     ],
 )
 def test_networks_that_people_use_pass_all(spec: str) -> None:

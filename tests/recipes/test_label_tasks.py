@@ -34,8 +34,8 @@ def test_a_task_that_no_model_learns_says_so(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["snli_ve", "gqa@ood"])
-def test_tasks_of_labels_are_compared(name: str, tmp_path: Path) -> None:
+def test_a_variant_of_a_task_of_labels_is_compared(tmp_path: Path) -> None:
+    name = "gqa@ood"
     task = tasks.load(name)
     task.tiny(tmp_path / "data")
     (tmp_path / "own.py").write_text(RECIPE)
