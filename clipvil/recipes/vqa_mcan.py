@@ -16,6 +16,6 @@ def recipe() -> Recipe[mcan.Config]:
         batch=32,
         learning_rate=2e-3,
         clip=5.0,
-        validations=5,
+        validations=3,
     )
     return Recipe(model="mcan", config=config, stages=(stage,), rates=(1e-3, 3e-3))
