@@ -28,7 +28,12 @@ SAMPLES = {  # a new family adds one or two of its own here
     "tiny": ["tiny:clip", "tiny:supervised", "tiny:random"],
     "module": ["module:OWN:build"],
 }
-SPECS = [spec for family in encoders.families() for spec in SAMPLES.get(family, [])]
+HEAVY = {"openclip", "hf"}  # libraries that take seconds to import
+SPECS = [
+    pytest.param(spec, marks=pytest.mark.slow if family in HEAVY else ())
+    for family in encoders.families()
+    for spec in SAMPLES.get(family, [])
+]
 
 
 def test_every_family_has_a_sample() -> None:

@@ -16,6 +16,8 @@ from clipvil.core import UsageError
 from clipvil.encoders.base import Encoder
 from tests.encoders import slow, small
 
+pytestmark = pytest.mark.slow  # transformers alone takes seconds to import
+
 KINDS = {
     "clip": transformers.CLIPModel,
     "siglip": transformers.SiglipModel,
@@ -174,7 +176,6 @@ def test_preprocessing_is_what_the_file_says(folders: Path, tmp_path: Path) -> N
         encoders.load(f"hf:{folder},weights=random")
 
 
-@pytest.mark.slow
 def test_files_of_a_folder_or_a_file_or_shards_are_the_same_weights(saved: Any) -> None:
     model, folder = saved("clip")
     whole = encoders.load(f"hf:{folder}").card
@@ -229,7 +230,6 @@ def test_a_file_that_is_missing_is_named(folders: Path) -> None:
         encoders.load(f"hf:{folders}/hf/clip")
 
 
-@pytest.mark.slow
 def test_weights_of_another_architecture_are_counted(saved: Any) -> None:
     _, clip = saved("clip")
     _, siglip = saved("siglip")

@@ -15,6 +15,8 @@ from clipvil.core import UsageError
 from clipvil.encoders.base import Encoder
 from tests.encoders import slow, small
 
+pytestmark = pytest.mark.slow  # open_clip alone takes seconds to import
+
 TEXTS = ["a red star", "a large striped blue circle left of an unheard-of thing"]
 
 

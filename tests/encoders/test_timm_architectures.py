@@ -8,6 +8,8 @@ from clipvil import encoders
 from clipvil.encoders import timm as family
 from clipvil.encoders.base import Encoder
 
+pytestmark = pytest.mark.slow  # the tests of one network of each kind are enough for every day
+
 # name: pixels a cell, cell width, pooled width, whether it takes pictures of any size
 ARCHITECTURES = {
     "resnet50_clip.openai": (32, 2048, 1024, True),
@@ -54,7 +56,6 @@ ARCHITECTURES = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_widths_strides_and_sizes(name: str) -> None:
     config = family.configuration(name)

@@ -9,6 +9,8 @@ from clipvil.health import numbers, sources
 from clipvil.health.examine import examine
 from tests.encoders import small
 
+pytestmark = pytest.mark.slow  # open_clip alone takes seconds to import
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -20,8 +22,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("vit", ""),
         ("resnet", ""),
-        pytest.param("vit", ",layer=0", marks=pytest.mark.slow),
-        pytest.param("resnet", ",layer=0", marks=pytest.mark.slow),
+        ("vit", ",layer=0"),
+        ("resnet", ",layer=0"),
     ],
 )
 def test_open_clips_networks_are_its_own(

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from clipvil.files import write_json, write_jsonl
+import msgspec
+
+from clipvil.files import write_bytes, write_jsonl
 from clipvil.worlds.tabletop.ask import Asked, spell
 from clipvil.worlds.tabletop.choose import choice
 from clipvil.worlds.tabletop.describe import captions
@@ -66,6 +68,11 @@ class Book(Protocol):
     def write(self, root: Path) -> None: ...
 
 
+def _write(path: Path, value: object) -> None:
+    """JSON as `files.write_json` writes it, but numbers that are none; in a tenth of the time."""
+    write_bytes(path, msgspec.json.encode(value) + b"\n")
+
+
 class Questions:
     """VQA v2: questions, and ten people's answers to each."""
 
@@ -88,8 +95,8 @@ class Questions:
         """The annotations first: questions alone are a hidden split."""
         outer = {"info": _INFO, "task_type": "Open-Ended", "data_type": "mscoco",
                  "license": _LICENCE, "data_subtype": self.split}  # fmt: skip
-        write_json(root / self.names[1], outer | {"annotations": self._annotations})
-        write_json(root / self.names[0], outer | {"questions": self._questions})
+        _write(root / self.names[1], outer | {"annotations": self._annotations})
+        _write(root / self.names[0], outer | {"questions": self._questions})
 
 
 def _annotation(
@@ -133,7 +140,7 @@ class Captions:
     def write(self, root: Path) -> None:
         """One file."""
         outer = {"info": _INFO, "licenses": [_LICENCE | {"id": 1}], "images": self._images}
-        write_json(root / self.names[0], outer | {"annotations": self._told})
+        _write(root / self.names[0], outer | {"annotations": self._told})
 
 
 class Hypotheses:
@@ -242,7 +249,7 @@ class Graphs:
         """The graphs of a part first."""
         contents = (c for pair in zip(self._graphs, self._questions, strict=True) for c in pair)
         for name, content in zip(self.names, contents, strict=True):
-            write_json(root / name, content)
+            _write(root / name, content)
 
 
 _TYPES: Final = {

@@ -92,7 +92,7 @@ def _write(
     (root / split).mkdir(parents=True, exist_ok=True)
     for index, scene in enumerate(scenes):
         number, new = first + index, colours(index, scene)
-        shown = recolour(scene.scene, new)
+        shown = scene.scene if new is _SAME else recolour(scene.scene, new)
         file = f"COCO_{split}_{number:012d}.jpg"
         _save(root / split / file, shown, style, size)
         for book in books:
