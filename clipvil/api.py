@@ -231,7 +231,7 @@ def preview(
 
     made = recipes.load(recipe) if isinstance(recipe, str) else recipe
     source = Source(task, Data(Path(data), dict(files or {})))
-    source.load()
+    trainable(task)
     where = Path(store) if store is not None else Path(out) / "stores"
     return look(source, made, encoder, shots, seed, where, Path(out))
 

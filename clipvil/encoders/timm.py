@@ -88,16 +88,7 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
     native = (int(config.input_size[1]), int(config.input_size[2]))
     size = _options.size(options) or native
     projected = is_projection(name, config)
-    try:
-        settings, taking, shape = probe(name, size, native, options, projected=projected)
-        whole = bool(settings) and shape.any_size  # 14 does not divide 384: SO400M looks at 378
-    except UsageError:  # as CLIP's ResNets say of 600x1000, whose cells are those of 576x992
-        settings, taking, shape = probe(name, native, native, options, projected=projected)
-        whole = shape.any_size and min(size) >= shape.stride
-        if not whole:
-            raise
-    if whole:
-        size = (size[0] // shape.stride * shape.stride, size[1] // shape.stride * shape.stride)
+    size, settings, taking, shape = sized(name, size, native, options, projected=projected)
     fit = _shapes.fit(source, options, any_size=shape.any_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_options.seed(options))
@@ -156,6 +147,31 @@ def configuration(name: str) -> Any:
 def is_projection(name: str, config: Any) -> bool:
     """Whether the classifier is a CLIP model's projection, and not one of labels learnt since."""
     return config.num_classes > 0 and "clip" in name and "_ft_" not in str(config.tag)
+
+
+def sized(
+    name: str,
+    size: tuple[int, int],
+    native: tuple[int, int],
+    options: Mapping[str, str],
+    *,
+    projected: bool,
+) -> tuple[tuple[int, int], dict[str, Any], Taking, _shapes.Shape]:
+    """What `probe` finds, and the size: rounded down to whole cells where the network needs it.
+
+    Raises
+        UsageError: no such layer, or a size that the network cannot take
+    """
+    try:
+        found = probe(name, size, native, options, projected=projected)
+        whole = bool(found[0]) and found[2].any_size  # 14 does not divide 384: SO400M sees 378
+    except UsageError:  # as CLIP's ResNets say of 600x1000, whose cells are those of 576x992
+        found = probe(name, native, native, options, projected=projected)
+        whole = found[2].any_size and min(size) >= found[2].stride
+        if not whole:
+            raise
+    stride = found[2].stride
+    return (size[0] // stride * stride, size[1] // stride * stride) if whole else size, *found
 
 
 def probe(

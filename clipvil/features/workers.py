@@ -6,10 +6,8 @@ byte of it who encodes it, or how many others are at work.
 
 from __future__ import annotations
 
-import base64
-import pickle
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import repeat
 from pathlib import Path
@@ -19,6 +17,7 @@ from clipvil.encoders.base import Card, Encoder
 from clipvil.features import work
 from clipvil.features.plan import Picture
 from clipvil.features.work import Manner
+from clipvil.files.members import Entry, Member, member_of
 from clipvil.processes import Job
 
 
@@ -45,8 +44,7 @@ def run(
             "encoder": team.encoder,
             "fingerprint": card.fingerprint,
             "how": how._asdict(),
-            # by and for ourselves: a path may be more than its text
-            "pictures": base64.b64encode(pickle.dumps(pictures)).decode(),
+            "pictures": [told(picture) for picture in pictures],
         }
         for path, pictures in todo
     ]
@@ -58,6 +56,25 @@ def run(
     ) as workers:
         for done in workers.run(jobs):
             yield from repeat(None, done)
+
+
+def told(picture: Picture) -> Job:
+    """A picture as JSON-ready data; where one is in a zip, its place there goes along."""
+    row: Job = {name: getattr(picture, name) for name in ("id", "size", "target", "bytes")}
+    row["path"] = str(picture.path)
+    if isinstance(picture.path, Member) and picture.path.entry is not None:
+        entry = picture.path.entry
+        row["entry"] = asdict(entry) | {"archive": str(entry.archive)}
+    return row
+
+
+def understood(row: Job) -> Picture:
+    """The picture that `told` told."""
+    path, entry = Path(row["path"]), row.get("entry")
+    if entry is not None:
+        place = Entry(**entry | {"archive": Path(entry["archive"])})
+        path = member_of(row["path"], place)
+    return Picture(row["id"], path, tuple(row["size"]), tuple(row["target"]), row["bytes"])
 
 
 @cache
@@ -75,7 +92,7 @@ def do(job: Job, device: str) -> Iterator[int]:
     encoder = loaded(job["encoder"], device)
     if encoder.card.fingerprint != job["fingerprint"]:
         raise ValueError(f"{job['encoder']} is another encoder in every process: fix its weights")
-    pictures: tuple[Picture, ...] = pickle.loads(base64.b64decode(job["pictures"]))
+    pictures = tuple(map(understood, job["pictures"]))
     for _ in work.run(encoder, [(Path(job["path"]), pictures)], Manner(**job["how"])):
         yield 1
 

@@ -97,11 +97,9 @@ class Member(PosixPath):
         row = (stat.S_IFREG | 0o444, 0, 0, 1, 0, 0, self.entry.size, seconds, seconds, seconds)
         return os.stat_result(row, {"st_mtime_ns": seconds * 10**9})
 
-    def __reduce__(self) -> Any:
-        return _member, (str(self), self.entry)
 
-
-def _member(place: str, entry: Entry | None) -> Member:
+def member_of(place: str, entry: Entry) -> Member:
+    """The member that lies at `entry`, under the path that it would have."""
     member = Member(place)
     member.entry = entry
     return member
@@ -129,7 +127,7 @@ def members(archive: Path, suffixes: frozenset[str]) -> Iterator[Member]:
         changed = time.mktime((*info.date_time, 0, 0, -1))
         entry = Entry(archive, info.header_offset, info.compress_size, info.file_size, info.CRC,
                       info.compress_type, info.flag_bits, changed)  # fmt: skip
-        yield _member(str(archive.parent / place), entry)
+        yield member_of(str(archive.parent / place), entry)
 
 
 def unsafe(name: str) -> bool:

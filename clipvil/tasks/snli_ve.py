@@ -30,7 +30,7 @@ FILES = tuple(
 PICTURES = OfficialFile(
     role="pictures",
     split="train",  # of all splits
-    name="flickr30k-images.zip",
+    name="flickr30k-images",
     source="http://shannon.cs.illinois.edu/DenotationGraph",
     gate=sources.FLICKR30K,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +51,7 @@ def names(what: str) -> tuple[str, ...]:
     return registry.names(f"clipvil.{what}")
 
 
+@cache
 def parsed(what: str, name: str) -> ast.Module:
     """A module, read without running it."""
     folder = Path(__file__).parent.parent / what

@@ -200,3 +200,10 @@ def test_a_hub_cache_brought_along_serves(lonely: Path) -> None:
     safetensors.torch.save_file(source.state_dict(), place / "model.safetensors")
     encoder = encoders.load("timm:test_vit.r160_in1k")
     assert torch.equal(encoder.network.network.pos_embed, source.pos_embed)
+
+
+def test_a_size_that_a_network_refuses_is_rounded_down_to_whole_cells() -> None:
+    encoder = encoders.load("timm:resnet50_clip.openai,weights=random,size=600x1000,fit=squash")
+    assert encoder.preprocessing.target(640, 480) == (576, 992), "18 x 31 cells, as published"
+    with pytest.raises(UsageError, match="takes no pictures of 20x20"):
+        encoders.load("timm:resnet50_clip.openai,weights=random,size=20")

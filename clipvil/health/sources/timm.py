@@ -31,7 +31,7 @@ def source(name: str, options: Mapping[str, str]) -> Source:
     native = (int(config.input_size[1]), int(config.input_size[2]))
     size = _options.size(options) or native
     projected = timm.is_projection(name, config)
-    settings, taking, shape = timm.probe(name, size, native, options, projected=projected)
+    size, settings, taking, shape = timm.sized(name, size, native, options, projected=projected)
     fixed = {"img_size": settings["img_size"]} if "img_size" in settings else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_options.seed(options))

@@ -69,7 +69,7 @@ class Book(Protocol):
 
 
 def _write(path: Path, value: object) -> None:
-    """JSON as `files.write_json` writes it, but numbers that are none; in a tenth of the time."""
+    """JSON as `files.write_json` writes it, sooner; for values without numbers that are none."""
     write_bytes(path, msgspec.json.encode(value) + b"\n")
 
 

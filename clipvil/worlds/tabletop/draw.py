@@ -144,7 +144,7 @@ def _fill(canvas: Image.Image, thing: Thing, colour: tuple[int, ...], unit: floa
           throws: bool) -> None:  # fmt: skip
     """A filled thing, its texture in a darker shade, maybe with a shadow down to the right."""
     half = _half(thing, unit)
-    mask = Image.new("1", (2 * half, 2 * half))  # of bits: pasted four times as fast as of bytes
+    mask = Image.new("1", (2 * half, 2 * half))  # of bits: pasted without blending
     pen = ImageDraw.Draw(mask)
     name = SHAPES[thing.shape]
     pen.polygon(_corners(_OUTLINES[name], thing, unit), fill=1)

@@ -82,7 +82,7 @@ class Dice:
 
 def _blocks(seed: Sequence[int]) -> Iterator[list[float]]:
     """Random numbers without end, some at a time."""
-    random = np.random.Generator(np.random.PCG64(seed))
+    random = np.random.default_rng(seed)
     while True:
         yield random.random(64)[::-1].tolist()
 
