@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipvil import encoders as encoder_families
 from clipvil import models, progress, recipes, tasks
-from clipvil.core import Data, Labels, UsageError
+from clipvil.core import Data, UsageError
 from clipvil.evaluate.protocol import Shots
 from clipvil.evaluate.splits import Source
 
@@ -63,9 +63,10 @@ def plan(
         encoder_families.parse(name)
     if model not in models.names() and not model.startswith("module:"):
         models.load(model)
-    trainable(task)
+    tasks.load(task)
     named = recipe if isinstance(recipe, str) else recipes.default(task, model)
     made = recipes.load(named) if recipe is None or isinstance(recipe, str) else recipe
+    trainable(task, made)
     for amount in shots:
         Shots(amount)
     root = Path(data)
@@ -86,17 +87,20 @@ def plan(
     )
 
 
-def trainable(task: str) -> None:
+def trainable(task: str, recipe: Recipe[Any]) -> None:
     """Check that models learn a task, and not only that predictions for it are scored.
 
     Raises
-        UsageError: nobody knows the task, or none does
+        UsageError: nobody knows the task, none does, or not the recipe's
     """
-    if not isinstance(tasks.load(task).answer, Labels):
-        raise UsageError(
-            f"no model learns {task} yet, only predictions are scored: its answers are not out of "
-            "a closed list"
-        )
+    from clipvil import answers
+
+    answer = tasks.load(task).answer
+    if not answers.learnable(tasks.load(task)):
+        raise UsageError(f"no model learns {task} yet, only predictions are scored")
+    if not models.gives(recipe.model, answer):
+        others = ", ".join(name for name in models.names() if models.gives(name, answer))
+        raise UsageError(f"{recipe.model} gives no answers of the kind of {task}; {others} do")
 
 
 def estimate(comparison: Comparison) -> Estimate:
@@ -166,11 +170,13 @@ def command_line(arguments: Iterable[str]) -> str:
 
 
 def shortened(name: str, most_steps: int) -> Recipe[Any]:
-    """A recipe of one stage with fewer steps and no grid of learning rates, for a quick look."""
+    """A recipe with fewer steps a stage and no grid of learning rates, for a quick look."""
     recipe = recipes.load(name)
-    (stage,) = recipe.stages
-    short = replace(stage, least_steps=min(stage.least_steps, most_steps), most_steps=most_steps)
-    return replace(recipe, stages=(short,), rates=())
+    stages = tuple(
+        replace(stage, least_steps=min(stage.least_steps, most_steps), most_steps=most_steps)
+        for stage in recipe.stages
+    )
+    return replace(recipe, stages=stages, rates=())
 
 
 def train(
@@ -195,7 +201,7 @@ def train(
 
     made = recipes.load(recipe) if isinstance(recipe, str) else recipe
     source = Source(task, Data(Path(data), dict(files or {})))
-    trainable(task)
+    trainable(task, made)
     loaded = encoder_families.load(encoder).to(device())
     where = Path(store) if store is not None else Path(out) / "stores"
     with processes().main_process_first():  # under torchrun one process encodes
@@ -204,10 +210,9 @@ def train(
     arm = Arm(
         name=encoder, encoder=encoder, fingerprint=loaded.card.fingerprint, stores=found.stores
     )
-    (stage,) = made.stages
     plan = Plan(
         source=source, recipe=made, arm=arm, shots=shots, repetition=seed,
-        rate=stage.learning_rate, folder=Path(out),
+        rate=made.stages[0].learning_rate, folder=Path(out),
     )  # fmt: skip
     fitted = fit_cell(plan)
     assert fitted is not None
@@ -231,7 +236,7 @@ def preview(
 
     made = recipes.load(recipe) if isinstance(recipe, str) else recipe
     source = Source(task, Data(Path(data), dict(files or {})))
-    trainable(task)
+    trainable(task, made)
     where = Path(store) if store is not None else Path(out) / "stores"
     return look(source, made, encoder, shots, seed, where, Path(out))
 

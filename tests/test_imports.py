@@ -11,8 +11,8 @@ import clipvil
 ROOT = Path(clipvil.__file__).parent
 ABOVE = """
     errors columns core sources files registry progress processes download pictures metrics encoders
-    health features graphs worlds pretrain tasks data models train evaluate report explain serve
-    recipes api verbs cli
+    health features graphs worlds pretrain tasks data models train answers evaluate report explain
+    serve recipes api verbs cli
 """
 ORDER = ABOVE.split()
 

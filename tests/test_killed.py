@@ -19,8 +19,9 @@ from clipvil.train.recipe import Recipe, Stage
 
 def recipe():
     config = mcan.Config(width=16, heads=2, layers=1, flat=16, word_width=16)
-    stage = Stage(least_steps=30, most_steps=30, batch=8, validations=6)
-    return Recipe(model="mcan", config=config, stages=(stage,), rates=(1e-3, 3e-3))
+    first = Stage(least_steps=20, most_steps=20, batch=8, validations=4)
+    second = Stage(least_steps=10, most_steps=10, batch=8, validations=2, learning_rate=2e-5)
+    return Recipe(model="mcan", config=config, stages=(first, second), rates=(1e-3, 3e-3))
 """
 
 

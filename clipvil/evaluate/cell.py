@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,17 +17,19 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from clipvil import models, progress
-from clipvil.core import Answer, Example, Labels, Said, Task
-from clipvil.data import Blind, LabelData, Shuffled, Sight, Statistics, Stored, Vocabulary
+from clipvil import answers, progress
+from clipvil.answers.base import Batches, Known
+from clipvil.core import Answer, Task
+from clipvil.data.sight import Blind, Shuffled, Sight, Statistics, Stored
 from clipvil.evaluate import protocol, splits
-from clipvil.evaluate.answer import answer_labels, headline
+from clipvil.evaluate.answer import headline
 from clipvil.evaluate.run import (
+    VOCABULARY,
     Plan,
     answers_name,
     begin,
+    read_known,
     read_statistics,
-    read_vocabulary,
     write_statistics,
 )
 from clipvil.features.lookup import Lookup
@@ -42,7 +44,6 @@ class Scene:
     """What a plan unfolds to in memory."""
 
     task: Task
-    labels: Labels
     seeds: protocol.Seeds
     subset: protocol.Subset
     fit: splits.Part
@@ -52,7 +53,6 @@ class Scene:
 def unfold(plan: Plan) -> Scene:
     """Read the examples and draw the subset."""
     task = plan.source.load()
-    assert isinstance(task.answer, Labels), "only closed lists of answers are trained so far"
     fitting = splits.part(plan.source, task.splits.fit)
     chosen = splits.select(plan.source)
     fit_clusters = protocol.clusters(fitting.examples)
@@ -63,7 +63,7 @@ def unfold(plan: Plan) -> Scene:
     split = task.splits.fit if chosen is None else str(task.splits.select)
     subset = protocol.subset(fit_clusters, select_clusters, shots, seeds.data, split)
     select = (chosen or fitting).rows(subset.select)
-    return Scene(task, task.answer, seeds, subset, fitting.rows(subset.fit), select)
+    return Scene(task, seeds, subset, fitting.rows(subset.fit), select)
 
 
 def sight(plan: Plan, statistics: Statistics | None, files: list[str]) -> Sight:
@@ -91,16 +91,14 @@ def fitted_in(folder: Path) -> Fitted | None:
 
 def _fit(plan: Plan, done: Path) -> Fitted | None:
     scene, folder = unfold(plan), plan.folder
-    vocabulary = Vocabulary.of(scene.fit.examples, scene.labels)
-    if not vocabulary.answers:
-        raise ValueError(f"no answer in the {len(scene.fit.examples)} fitting examples")
+    known = answers.learn(scene.task, scene.fit.examples, plan.recipe.config)
     with processes().main_process_first():
         content = splits.digest([scene.fit, scene.select])
         begin(plan, scene.task.version, scene.seeds, manifest(plan, scene), content)
     if done.is_file():
         (folder / "last.safetensors").unlink(missing_ok=True)
         return fitted_in(folder)
-    write_json(folder / "vocabulary.json", asdict(vocabulary))
+    write_json(folder / VOCABULARY, known.facts)
     if plan.arm.control == "prior":
         write_json(done, None)
         return None
@@ -108,52 +106,72 @@ def _fit(plan: Plan, done: Path) -> Fitted | None:
     if plan.arm.stores:
         statistics = Statistics.of(Lookup(plan.arm.stores), scene.fit.pictures)
         write_statistics(folder / "statistics.safetensors", statistics)
-    model = build(plan, vocabulary, statistics, seed=scene.seeds.init)
+    model = build(plan, known, statistics, seed=scene.seeds.init)
     if plan.recipe.words is not None:
-        known = fill(cast(nn.Embedding, model.embed), vocabulary.words, plan.recipe.words)
-        progress.say(f"{plan.recipe.words} has {known:,} of {len(vocabulary.words):,} words")
-    longest = plan.recipe.config.longest
-    credit = scene.labels.credit
+        found = fill(cast(nn.Embedding, model.embed), known.words, plan.recipe.words)
+        progress.say(f"{plan.recipe.words} has {found:,} of {len(known.words):,} words")
 
-    def data(part: splits.Part) -> LabelData:
+    def data(part: splits.Part) -> Batches:
         seeing = sight(plan, statistics, sorted(part.files))
-        return LabelData(part.examples, part.pictures, seeing, vocabulary, longest, credit)
+        return known.data(part.examples, part.pictures, seeing, targets=True)
 
     fitting, selecting = data(scene.fit), data(scene.select)
 
     def validate(trained: nn.Module) -> float:
         device = next(trained.parameters()).device
-        said = answer_labels(trained, selecting, vocabulary.answers, device)
+        said = known.answers(trained, selecting, device)
         return headline(scene.task, scene.select.examples, said)
 
-    fitted, seconds = fit(
-        model,
-        plan.stage,
-        examples=len(fitting),
-        batch=fitting.batch,
-        validate=validate,
-        run=folder,
-        seed=scene.seeds.order,
-    )
+    fitted, seconds = fit_stages(plan, model, fitting, validate, scene.seeds)
     write_json(folder / "timing.json", {"fit": seconds})
     write_json(done, asdict(fitted), indent=1)
     (folder / "last.safetensors").unlink(missing_ok=True)
     return fitted
 
 
-def build(
-    plan: Plan, vocabulary: Vocabulary, statistics: Statistics | None, *, seed: int
-) -> nn.Module:
+def fit_stages(
+    plan: Plan,
+    model: nn.Module,
+    fitting: Batches,
+    validate: Callable[[nn.Module], float],
+    seeds: protocol.Seeds,
+) -> tuple[Fitted, float]:
+    """Every stage in turn, each from the best weights of the one before, in a folder of its own.
+
+    The last one's is the run folder itself. Gives how it ended and the seconds all took.
+    """
+    total = 0.0
+    for number, stage in enumerate(plan.stages, 1):
+        last = number == len(plan.stages)
+        where = plan.folder if last else plan.folder / f"stage-{number}"
+        done = where / "fitted.json"
+        if not last and done.is_file():
+            model.load_state_dict(keep.part(keep.load(where / "best.safetensors")[0], "model."))
+            total += read_json(where / "timing.json")["fit"]
+            continue
+        if number > 1:  # the first goes on from where the weights were drawn
+            torch.manual_seed(seeds.init)
+        fitted, seconds = fit(
+            model,
+            stage,
+            examples=len(fitting),
+            batch=fitting.batch,
+            validate=validate,
+            run=where,
+            seed=seeds.order,
+        )
+        total += seconds
+        if not last:
+            write_json(where / "timing.json", {"fit": seconds})
+            write_json(done, asdict(fitted), indent=1)
+            (where / "last.safetensors").unlink(missing_ok=True)
+    return fitted, total
+
+
+def build(plan: Plan, known: Known, statistics: Statistics | None, *, seed: int) -> nn.Module:
     """The recipe's model with fresh weights from a seed, sized by the data."""
     torch.manual_seed(seed)
-    width = 1 if statistics is None else len(statistics.mean)
-    model: nn.Module = models.load(plan.recipe.model).Model(
-        plan.recipe.config,
-        image_width=width,
-        num_words=len(vocabulary.words) + 2,
-        num_answers=len(vocabulary.answers),
-    )
-    return model
+    return known.model(plan.recipe, 1 if statistics is None else len(statistics.mean))
 
 
 def score_cell(plan: Plan) -> None:
@@ -166,13 +184,13 @@ def score_cell(plan: Plan) -> None:
     if answered.is_file() and read_json(answered) == asked:
         return
     with locked(plan.folder):
-        vocabulary = read_vocabulary(plan.folder)
+        known = read_known(plan)
         result = dict[str, Any]()
-        model, statistics = restore(plan, vocabulary)
+        model, statistics = restore(plan, known)
         for shift, test in splits.tests(plan.source):
-            answers = _answer(plan, test, vocabulary, model, statistics)
-            task.write(plan.folder / answers_name(task, shift), answers)
-            totals = task.measure(test.examples, answers).totals()
+            said = answers_of(plan, test, known, model, statistics)
+            task.write(plan.folder / answers_name(task, shift), said)
+            totals = task.measure(test.examples, said).totals()
             reduced = {name: float(value) for name, value in task.reduce(totals).items()}
             # a recall without pairs of that label has no value, and JSON has no NaN
             values = {name: value for name, value in reduced.items() if math.isfinite(value)}
@@ -184,29 +202,28 @@ def score_cell(plan: Plan) -> None:
         write_json(answered, asked, indent=1)
 
 
-def _answer(
+def answers_of(
     plan: Plan,
     test: splits.Part,
-    vocabulary: Vocabulary,
+    known: Known,
     model: nn.Module | None,
     statistics: Statistics | None,
-) -> dict[str, Answer]:
-    if model is None:  # the prior: the answer that earned most in the training subset, always
-        return {example.id: Said(vocabulary.answers[0]) for example in test.examples}
-    seeing = sight(plan, statistics, sorted(test.files))
-    return answers_of(plan, test, vocabulary, model, seeing)
+) -> Mapping[str, Answer]:
+    """What a cell answers to examples whose pictures its stores have."""
+    if model is None:
+        return known.prior(test.examples)
+    return answer(test, known, model, sight(plan, statistics, sorted(test.files)))
 
 
-def answers_of(
-    plan: Plan, test: splits.Part, vocabulary: Vocabulary, model: nn.Module, seeing: Sight
-) -> dict[str, Answer]:
+def answer(
+    test: splits.Part, known: Known, model: nn.Module, seeing: Sight
+) -> Mapping[str, Answer]:
     """A model's answers to some examples about pictures that it sees as `seeing` shows them."""
-    longest = plan.recipe.config.longest
-    data = LabelData(test.examples, test.pictures, seeing, vocabulary, longest, None)
-    return answer_labels(model, data, vocabulary.answers, next(model.parameters()).device)
+    data = known.data(test.examples, test.pictures, seeing, targets=False)
+    return known.answers(model, data, next(model.parameters()).device)
 
 
-def restore(plan: Plan, vocabulary: Vocabulary) -> tuple[nn.Module | None, Statistics | None]:
+def restore(plan: Plan, known: Known) -> tuple[nn.Module | None, Statistics | None]:
     """A fitted cell's best model and its feature statistics; no model for the prior."""
     if not (plan.folder / "fitted.json").is_file():
         raise ValueError(f"{plan.folder} is not trained to its end: run the same train again")
@@ -214,7 +231,7 @@ def restore(plan: Plan, vocabulary: Vocabulary) -> tuple[nn.Module | None, Stati
     statistics = read_statistics(stored) if stored.is_file() else None
     if plan.arm.control == "prior":
         return None, None
-    model = build(plan, vocabulary, statistics, seed=0)
+    model = build(plan, known, statistics, seed=0)
     model.load_state_dict(keep.part(keep.load(best)[0], "model."))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return model.to(device).eval(), statistics
@@ -225,14 +242,3 @@ def manifest(plan: Plan, scene: Scene) -> dict[str, Any]:
     whole = splits.part(plan.source, scene.task.splits.fit)
     select = splits.select(plan.source) or whole
     return scene.subset.manifest(whole.examples, select.examples)
-
-
-def coverage(examples: Sequence[Example], labels: Labels, vocabulary: Vocabulary) -> float:
-    """Mean of the best credit that the vocabulary allows, from 0 to 1."""
-    known = set(vocabulary.answers)
-    best = [_best(example, labels, known) for example in examples]
-    return sum(best) / len(best)
-
-
-def _best(example: Example, labels: Labels, known: set[str]) -> float:
-    return max((c for a, c in labels.credit(example).items() if a in known), default=0.0)

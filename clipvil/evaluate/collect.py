@@ -7,18 +7,29 @@ import hashlib
 import io
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from clipvil import pictures
-from clipvil.core import Example, Humans, Labels, Measured, Task
+from clipvil.core import (
+    Answer,
+    Chose,
+    Example,
+    Gold,
+    Humans,
+    Measured,
+    References,
+    Said,
+    Task,
+    Walked,
+)
 from clipvil.evaluate import cell, splits
 from clipvil.evaluate.compare import Comparison
 from clipvil.evaluate.protocol import Shots, available, clusters, seeds
 from clipvil.evaluate.result import About, EncoderCost, Seed, Shown
-from clipvil.evaluate.run import Plan, answers_name, environment, read_vocabulary
+from clipvil.evaluate.run import Plan, answers_name, environment, read_known
 from clipvil.evaluate.summary import CellScores, Questions
 from clipvil.features.lookup import Gathered
 from clipvil.files import read_json
@@ -44,7 +55,6 @@ def collect(comparison: Comparison, plans: Sequence[Plan]) -> list[CellScores]:
     """What every scored cell answered on every test set, measured anew from its files."""
     source = comparison.source
     task, here = source.load(), commit()
-    assert isinstance(task.answer, Labels)
     scores = list[CellScores]()
     for shift, test in splits.tests(source):
         kinds = tuple(sorted(test.examples[0].strata))
@@ -65,7 +75,6 @@ def _scores(
     fitted = cell.fitted_in(plan.folder)
     timing = read_json(plan.folder / "timing.json")
     made = read_json(plan.folder / "recipe.json")
-    assert isinstance(task.answer, Labels)
     return CellScores(
         questions=questions,
         measured=measured(plan, task, examples, questions.shift),
@@ -84,7 +93,7 @@ def _scores(
         epochs=fitted.epochs if fitted else None,
         loss=fitted.loss if fitted else None,
         converged=fitted.converged if fitted else None,
-        coverage=cell.coverage(examples, task.answer, read_vocabulary(plan.folder)),
+        coverage=read_known(plan).coverage(examples),
     )
 
 
@@ -98,19 +107,18 @@ def measured(plan: Plan, task: Task, examples: Sequence[Example], shift: str | N
 
 
 def shown(comparison: Comparison, plans: Sequence[Plan]) -> list[Shown]:
-    """Test examples on which the encoders' answers earn the most different credit."""
+    """Test examples on which the headline metric tells the encoders' answers apart most."""
     source = comparison.source
     task, test = source.load(), splits.part(source, source.load().splits.report)
-    assert isinstance(task.answer, Labels)
     last = [p for p in plans if p.shots == comparison.shots[-1] and p.repetition == 0]
     last = [p for p in last if p.arm.control in (None, "text")]
     said = {p.arm.name: dict(task.read(p.folder / answers_name(task, None))) for p in last}
+    worth = {name: each(task, test.examples, answers) for name, answers in said.items()}
     rows = list[tuple[float, str, Shown]]()
     taken = set[str]()
     for example, picture in zip(test.examples, test.pictures, strict=True):
-        texts = {name: getattr(answers[example.id], "text", "") for name, answers in said.items()}
-        credit = task.answer.credit(example)
-        scores = {name: float(credit.get(text, 0.0)) for name, text in texts.items()}
+        texts = {name: wording(example, answers[example.id]) for name, answers in said.items()}
+        scores = {name: values[example.id] for name, values in worth.items()}
         seeing = [scores[p.arm.name] for p in last if p.arm.control is None]
         spread = max(seeing) - min(seeing)
         mixed = hashlib.sha256(example.id.encode()).hexdigest()  # no kind of question comes first
@@ -129,12 +137,38 @@ def shown(comparison: Comparison, plans: Sequence[Plan]) -> list[Shown]:
     return chosen
 
 
+def each(
+    task: Task, examples: Sequence[Example], answers: Mapping[str, Answer]
+) -> dict[str, float]:
+    """Every example's own headline figure by id; percent as shares of one."""
+    measured = task.measure(examples, answers)
+    metric = task.headline(measured.columns)
+    scale = 100.0 if metric.unit == "%" else 1.0
+    values = task.reduce(measured.each())[metric.name] / scale
+    return dict(zip(measured.ids, values.tolist(), strict=True))
+
+
+def wording(example: Example, answer: Answer) -> str:
+    """An answer as a person reads it."""
+    match answer:
+        case Said(text):
+            return text
+        case Chose(index):
+            return " ".join(segment.words for segment in example.candidates[0][index])
+        case Walked(steps):
+            return f"{len(steps)} viewpoints, the last {steps[-1][0]}"
+
+
 def told(example: Example) -> list[str]:
     """What people answered, most frequent first."""
-    if not isinstance(example.target, Humans):
-        return []
-    answers = example.target.answers
-    return sorted(set(answers), key=lambda a: (-answers.count(a), a))[:3]
+    match example.target:
+        case Humans(answers):
+            return sorted(set(answers), key=lambda a: (-answers.count(a), a))[:3]
+        case References(captions):
+            return list(captions)[:3]
+        case Gold((index, *_)) if example.candidates:
+            return [wording(example, Chose(index))]
+    return []
 
 
 def _with_picture(row: Shown, path: Path) -> Shown:

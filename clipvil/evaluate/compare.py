@@ -51,9 +51,8 @@ class Comparison:
 
     @property
     def rates(self) -> tuple[float, ...]:
-        """The grid of learning rates."""
-        (stage,) = self.recipe.stages
-        return self.recipe.rates or (stage.learning_rate,)
+        """The grid of learning rates, of the first stage."""
+        return self.recipe.rates or (self.recipe.stages[0].learning_rate,)
 
 
 def arms(comparison: Comparison, seen: Sequence[Arm]) -> list[Arm]:

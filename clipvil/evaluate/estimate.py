@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from clipvil import models
-from clipvil.core import Labels
-from clipvil.data import LabelBatch
+from clipvil import answers
+from clipvil.data.sight import Blind
 from clipvil.encoders.base import Encoder
 from clipvil.evaluate import protocol, splits
 from clipvil.evaluate.compare import TEXT, Comparison, arms, plans
@@ -21,7 +20,7 @@ from clipvil.evaluate.run import Arm, Plan
 from clipvil.features.lookup import missing
 
 TRIED = 8  # pictures that are encoded to learn the speed
-WORDS = 1_000  # of a question vocabulary; its size hardly matters for the time
+READ = 5_000  # fitting examples whose words and answers size the model that is tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,19 +45,18 @@ class Estimate:
 def estimate(comparison: Comparison, encoders: Sequence[Encoder]) -> Estimate:
     """Try each encoder on a few pictures and the model on a step, and multiply."""
     torch.set_num_threads(1)  # as many as a worker has
-    source, (stage,) = comparison.source, comparison.recipe.stages
+    source = comparison.source
     task = source.load()
     files = splits.all_pictures(source)
-    fitting = splits.part(source, task.splits.fit).examples
+    fitting = splits.part(source, task.splits.fit)
     select = splits.select(source)
     whole = protocol.available(
-        protocol.clusters(fitting), None if select is None else protocol.clusters(select.examples)
+        protocol.clusters(fitting.examples),
+        None if select is None else protocol.clusters(select.examples),
     )
-    steps = [stage.steps(protocol.Shots(s).examples(whole)) for s in comparison.shots]
+    amounts = [protocol.Shots(shots).examples(whole) for shots in comparison.shots]
     questions = sum(len(test.examples) for _, test in splits.tests(source))
     trainings = len(comparison.rates) + comparison.seeds - 1
-    assert isinstance(task.answer, Labels)
-    limit = min(task.answer.limit, 3_129)
     named = dict(zip(comparison.encoders, encoders, strict=True))
     todo = {n: missing(e.card.fingerprint, files, comparison.store) for n, e in named.items()}
     encode, train, answer, feature_bytes, run_bytes = 0.0, 0.0, 0.0, 0, 0
@@ -71,20 +69,21 @@ def estimate(comparison: Comparison, encoders: Sequence[Encoder]) -> Estimate:
             width, cells = encoder.card.width, native_cells(encoder)
             encode += pictures * encode_second(encoder, list(files.values()))
             feature_bytes += pictures * cells * width * 2
-        step, forward, parameters = step_seconds(comparison, width, cells, limit)
+        steps, forward, parameters = step_seconds(comparison, fitting, Blind(width, cells))
         seen = [Arm(name=name or TEXT, encoder=name)]
         if times == 2:
             seen.append(arms(comparison, seen)[1])
-        train += step * sum(
-            count * unfinished(comparison, arm, shots)
+        train += sum(
+            second * stage.steps(amount) * unfinished(comparison, arm, shots)
             for arm in seen
-            for count, shots in zip(steps, comparison.shots, strict=True)
+            for amount, shots in zip(amounts, comparison.shots, strict=True)
+            for second, stage in zip(steps, comparison.recipe.stages, strict=True)
         )
-        answer += times * comparison.seeds * len(steps) * questions * forward
-        run_bytes += times * trainings * len(steps) * parameters * 4
+        answer += times * comparison.seeds * len(amounts) * questions * forward
+        run_bytes += times * trainings * len(amounts) * parameters * 4 * len(steps)
     return Estimate(
-        cells=(len(encoders) + 3) * len(steps) * comparison.seeds,
-        trainings=(len(encoders) + 2) * len(steps) * trainings,
+        cells=(len(encoders) + 3) * len(amounts) * comparison.seeds,
+        trainings=(len(encoders) + 2) * len(amounts) * trainings,
         encode_seconds=encode / min(comparison.jobs, len(encoders)),
         train_seconds=train / comparison.jobs,
         answer_seconds=answer / comparison.jobs,
@@ -120,26 +119,23 @@ def encode_second(encoder: Encoder, files: Sequence[Path]) -> float:
 
 
 def step_seconds(
-    comparison: Comparison, width: int, cells: int, answers: int
-) -> tuple[float, float, int]:
-    """Seconds of a training step, seconds to answer one question, and the model's parameters."""
-    (stage,), config = comparison.recipe.stages, comparison.recipe.config
-    model = models.load(comparison.recipe.model).Model(
-        config, image_width=width, num_words=WORDS, num_answers=answers
-    )
-    batch = LabelBatch(
-        ("",) * stage.batch,
-        torch.from_numpy(np.zeros((stage.batch, cells, width), np.float32)),
-        torch.ones(stage.batch, cells, dtype=torch.bool),
-        torch.tensor([[1, cells]]).expand(stage.batch, 2),
-        torch.ones(stage.batch, 8, dtype=torch.long),
-        torch.zeros(stage.batch, answers),
-    )
-    step = timed(lambda: model.loss(batch).total.backward())
+    comparison: Comparison, fitting: splits.Part, sight: Blind
+) -> tuple[list[float], float, int]:
+    """Seconds of a step of each stage, seconds to answer one question, the model's parameters."""
+    recipe, some = comparison.recipe, fitting.rows(range(min(READ, len(fitting.examples))))
+    known = answers.learn(comparison.source.load(), some.examples, recipe.config)
+    model: Any = known.model(recipe, sight.width)
+    data = known.data(some.examples, some.pictures, sight, targets=True)
+    steps = list[float]()
+    for stage in recipe.stages:
+        batch = data.batch(np.arange(stage.batch) % len(data))
+        objective = getattr(model, stage.objective)
+        steps.append(timed(lambda: objective(batch).total.backward()))  # noqa: B023
     model.eval()
-    with torch.inference_mode():
-        forward = timed(lambda: model(batch)) / stage.batch
-    return step, forward, sum(p.numel() for p in model.parameters())
+    tried = some.rows(range(min(len(data), recipe.stages[0].batch)))
+    asked = known.data(tried.examples, tried.pictures, sight, targets=False)
+    forward = timed(lambda: known.answers(model, asked, torch.device("cpu"))) / len(asked)
+    return steps, forward, sum(p.numel() for p in model.parameters())
 
 
 def timed(work: Callable[[], Any]) -> float:

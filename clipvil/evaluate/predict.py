@@ -8,11 +8,11 @@ from pathlib import Path
 
 from clipvil import encoders
 from clipvil.core import Data, Example, Said, Segment
-from clipvil.data import Blind, Live, Sight, Statistics
+from clipvil.data.sight import Blind, Live, Sight, Statistics
 from clipvil.encoders.base import Encoder, device
 from clipvil.evaluate import splits
-from clipvil.evaluate.cell import answers_of, restore, sight
-from clipvil.evaluate.run import Plan, read_plan, read_vocabulary
+from clipvil.evaluate.cell import answer, answers_of, restore
+from clipvil.evaluate.run import Plan, read_known, read_plan
 from clipvil.features.lookup import gather
 
 
@@ -35,15 +35,17 @@ def encoder_of(plan: Plan) -> Encoder:
 def answer_one(folder: Path, picture: Path, question: str) -> str:
     """A fitted run's answer to a question about a picture, encoded on the fly."""
     plan = read_plan(folder)
-    vocabulary = read_vocabulary(folder)
-    model, statistics = restore(plan, vocabulary)
-    if model is None:
-        return vocabulary.answers[0]
+    known = read_known(plan)
+    model, statistics = restore(plan, known)
     example = Example(id="0", cluster="0", text=(Segment(question),))
     part = splits.Part([example], ["picture"], {"picture": picture})
-    answer = answers_of(plan, part, vocabulary, model, live(plan, part, statistics))["0"]
-    assert isinstance(answer, Said)
-    return answer.text
+    if model is None:
+        said = known.prior(part.examples)
+    else:
+        said = answer(part, known, model, live(plan, part, statistics))
+    told = said["0"]
+    assert isinstance(told, Said)
+    return told.text
 
 
 def live(plan: Plan, part: splits.Part, statistics: Statistics | None) -> Sight:
@@ -66,13 +68,9 @@ def answer_split(
     part = splits.part(source, split or task.splits.report)
     if limit is not None:
         part = part.rows(range(min(limit, len(part.examples))))
-    vocabulary = read_vocabulary(folder)
-    model, statistics = restore(plan, vocabulary)
-    if model is None:
-        answers = {example.id: Said(vocabulary.answers[0]) for example in part.examples}
-        task.write(out, answers)
-        return len(answers)
-    if plan.arm.encoder is not None:
+    known = read_known(plan)
+    model, statistics = restore(plan, known)
+    if model is not None and plan.arm.encoder is not None:
         wanted = {name: part.files[name] for name in part.pictures}
         # names are paths under a data folder: another folder's features must not be mistaken
         root = str(source.data.root and source.data.root.resolve())
@@ -80,7 +78,6 @@ def answer_split(
         where = folder / "stores" if data is None else folder / f"stores-{mark}"
         found = gather(encoder_of(plan), wanted, where)
         plan = replace(plan, arm=replace(plan.arm, stores=found.stores))
-    seeing = sight(plan, statistics, sorted(part.files))
-    said = answers_of(plan, part, vocabulary, model, seeing)
+    said = answers_of(plan, part, known, model, statistics)
     task.write(out, said)
     return len(said)

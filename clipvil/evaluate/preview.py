@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from clipvil import encoders, models
+from clipvil import answers, encoders
+from clipvil.answers.base import Known
 from clipvil.core import UsageError
-from clipvil.data import Vocabulary
 from clipvil.encoders.base import Card
 from clipvil.evaluate import splits
 from clipvil.evaluate.cell import unfold
@@ -38,20 +38,19 @@ def preview(
         ValueError: files, pictures or word vectors that are not there; names them
         UsageError: nobody knows the encoder
     """
-    (stage,) = recipe.stages
     if recipe.words is not None and not recipe.words.is_file():
         raise ValueError(f"no word vectors {recipe.words}")
     files = official(source)
     card, weighted = card_of(encoder)
     arm = Arm(name=encoder, encoder=encoder, fingerprint=card.fingerprint)
     plan = Plan(source=source, recipe=recipe, arm=arm, shots=shots, repetition=seed,
-                rate=stage.learning_rate, folder=out)  # fmt: skip
+                rate=recipe.stages[0].learning_rate, folder=out)  # fmt: skip
     scene = unfold(plan)
     pictures = splits.all_pictures(source)
     todo = missing(card.fingerprint, pictures, store) if weighted else sorted(pictures)
-    vocabulary = Vocabulary.of(scene.fit.examples, scene.labels)
-    parameters = num_parameters(recipe, card.width, vocabulary)
-    steps, count = stage.steps(len(scene.fit.examples)), len(scene.fit.examples)
+    known = answers.learn(scene.task, scene.fit.examples, recipe.config)
+    parameters = num_parameters(recipe, card.width, known)
+    count = len(scene.fit.examples)
     height, width = card.preprocessing.target(*COMMON)
     stride = card.preprocessing.stride
     there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
@@ -61,19 +60,24 @@ def preview(
         "fit": count,
         "select": len(scene.select.examples),
         "test": len(splits.part(source, scene.task.splits.report).examples),
-        "words": len(vocabulary.words),
-        "answers": len(vocabulary.answers),
+        "counts": known.counts,
         "encoder": encoder,
         "width": card.width,
         "cells": [height // stride, width // stride],
         "model": recipe.model,
         "parameters": parameters,
-        "steps": steps,
-        "batch": stage.batch,
-        "epochs": steps * stage.batch / count,
-        "optimizer": stage.optimizer,
-        "rate": stage.learning_rate,
-        "precision": stage.precision,
+        "stages": [
+            {
+                "objective": stage.objective,
+                "steps": stage.steps(count),
+                "batch": stage.batch,
+                "epochs": stage.steps(count) * stage.batch / count,
+                "optimizer": stage.optimizer,
+                "rate": stage.learning_rate,
+                "precision": stage.precision,
+            }
+            for stage in recipe.stages
+        ],
         "pictures": len(pictures),
         "encode": len(todo),
         "feature_bytes": disk_needed(card, {name: pictures[name] for name in todo}),
@@ -95,15 +99,10 @@ def card_of(encoder: str) -> tuple[Card, bool]:
     return encoders.load(encoder).card, True
 
 
-def num_parameters(recipe: Recipe[Any], width: int, vocabulary: Vocabulary) -> int:
+def num_parameters(recipe: Recipe[Any], width: int, known: Known) -> int:
     """Parameters of the recipe's model, which is not filled with numbers for it."""
     with torch.device("meta"):
-        model = models.load(recipe.model).Model(
-            recipe.config,
-            image_width=width,
-            num_words=len(vocabulary.words) + 2,
-            num_answers=len(vocabulary.answers),
-        )
+        model = known.model(recipe, width)
     return sum(parameter.numel() for parameter in model.parameters())
 
 

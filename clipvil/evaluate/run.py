@@ -15,15 +15,18 @@ from typing import Any
 
 import torch
 
-from clipvil import models
+from clipvil import answers, models
+from clipvil.answers.base import Known
 from clipvil.core import Data, Task
-from clipvil.data import Statistics, Vocabulary
+from clipvil.data.sight import Statistics
 from clipvil.evaluate import splits
 from clipvil.evaluate.protocol import Seeds
 from clipvil.evaluate.result import Control
 from clipvil.files import read_json, write_json
 from clipvil.train import keep
 from clipvil.train.recipe import Recipe, Stage, plain
+
+VOCABULARY = "vocabulary.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +53,13 @@ class Plan:
     folder: Path
 
     @property
-    def stage(self) -> Stage:
-        """The training stage with this cell's learning rate."""
-        (stage,) = self.recipe.stages
-        return replace(stage, learning_rate=self.rate)
+    def stages(self) -> tuple[Stage, ...]:
+        """The first stage with this cell's learning rate, later ones in proportion to it."""
+        first, *later = self.recipe.stages
+        scale = self.rate / first.learning_rate
+        return replace(first, learning_rate=self.rate), *(
+            replace(stage, learning_rate=scale * stage.learning_rate) for stage in later
+        )
 
 
 def answers_name(task: Task, shift: str | None) -> str:
@@ -178,10 +184,10 @@ def environment() -> dict[str, str]:
     }
 
 
-def read_vocabulary(folder: Path) -> Vocabulary:
-    """The words and answers of a run."""
-    told = read_json(folder / "vocabulary.json", dict[str, tuple[str, ...]])
-    return Vocabulary(**told)
+def read_known(plan: Plan) -> Known:
+    """What a run's training subset taught before training."""
+    facts = read_json(plan.folder / VOCABULARY, dict[str, Any])
+    return answers.read(plan.source.load(), facts, plan.recipe.config)
 
 
 def write_statistics(path: Path, statistics: Statistics) -> None:

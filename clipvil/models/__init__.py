@@ -1,4 +1,4 @@
-"""Models: one file a model, each with a frozen `Config` and a final `Model`.
+"""Models: one file a model, each with a frozen `Config`, a final `Model` and its kinds of answer.
 
 The folder is the list. What the data decides (widths, number of answers) reaches a model as
 keyword arguments.
@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from clipvil import registry
+from clipvil.core import AnswerKind
 
 
 def names() -> tuple[str, ...]:
@@ -18,7 +19,7 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> Any:
-    """`Model` and `Config` of a model, or of a user's own file by `module:FILE`."""
+    """`Model`, `Config` and `ANSWERS` of a model, or of a user's own file by `module:FILE`."""
     if name.startswith("module:"):
         from pathlib import Path
 
@@ -29,3 +30,9 @@ def load(name: str) -> Any:
     import importlib
 
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def gives(name: str, answer: AnswerKind) -> bool:
+    """Whether a model gives that kind of answer; a user's own does unless it says otherwise."""
+    kinds = getattr(load(name), "ANSWERS", None)
+    return kinds is None or type(answer) in kinds

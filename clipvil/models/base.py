@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from clipvil.data import LabelBatch
+from clipvil.data.labels import LabelBatch
 
 
 class Loss(NamedTuple):

@@ -14,9 +14,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from clipvil.data import LabelBatch
+from clipvil.core import Labels
+from clipvil.data.labels import LabelBatch
 from clipvil.models._dropout import Dropout, drop
 from clipvil.models.base import Loss, said, soft_loss
+
+ANSWERS = (Labels,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,10 +18,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from clipvil.data import LabelBatch
+from clipvil.core import Labels
+from clipvil.data.labels import LabelBatch
 from clipvil.models import mcan
 from clipvil.models._dropout import Dropout
 from clipvil.models.base import Loss, said, soft_loss
+
+ANSWERS = (Labels,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,8 +17,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from clipvil.data import LabelBatch
+from clipvil.core import Labels
+from clipvil.data.labels import LabelBatch
 from clipvil.models.base import Loss, said, soft_loss
+
+ANSWERS = (Labels,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -58,15 +58,15 @@ class Fitted:
 
 
 class Objective(nn.Module):
-    """`model.loss` as a forward, which is what data-parallel wrappers watch."""
+    """A model's loss as a forward, which is what data-parallel wrappers watch."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, name: str = "loss") -> None:
         super().__init__()
-        self.model = model
+        self.model, self.name = model, name
 
     def forward(self, batch: Any) -> Loss:
         """Sum, weight and parts of the loss."""
-        loss: Loss = self.model.loss(batch)  # type: ignore[operator]
+        loss: Loss = getattr(self.model, self.name)(batch)
         return loss
 
 
@@ -149,7 +149,9 @@ def fit(
     # precision is a stage's own, while accelerate knows one a process
     accelerator = Accelerator(mixed_precision="no", cpu=not torch.accelerator.is_available())
     half = torch.autocast(accelerator.device.type, torch.bfloat16, stage.precision == "bf16")
-    objective, optimizer = accelerator.prepare(Objective(model), optimizer_of(model, stage))
+    objective, optimizer = accelerator.prepare(
+        Objective(model, stage.objective), optimizer_of(model, stage)
+    )
     loop = _Loop(model, optimizer, accelerator, run, stage.steps(examples))
     loop.resume()
     stops = {round(loop.steps * (k + 1) / stage.validations) for k in range(stage.validations)}

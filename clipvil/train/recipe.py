@@ -13,8 +13,8 @@ Config = TypeVar("Config")
 class Stage:
     """One pass of training: what is learnt, for how long, how fast."""
 
-    objective: Literal["labels"] = "labels"
-    """what the loss is: labels = the model's own loss over a closed list of answers"""
+    objective: str = "loss"
+    """the model's method that says what is lost"""
     epochs: float = 13.0
     """passes over the fitting examples, before the bounds on steps"""
     least_steps: int = 1

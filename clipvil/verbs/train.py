@@ -99,13 +99,19 @@ def tell(found: dict[str, Any], *, as_json: bool) -> None:
     for file in found["files"]:
         print(f"{file['split']} {file['role']}: {file['path']}, {progress.size(file['bytes'])}")
     cells = " x ".join(map(str, found["cells"]))
+    counts = ", ".join(f"{count:,} {name}" for name, count in found["counts"].items())
+    stages = "\n".join(
+        f"{stage['steps']:,} steps of {stage['batch']}, {stage['epochs']:.1f} epochs, "
+        f"{stage['optimizer']} at {stage['rate']:g}, {stage['precision']}"
+        + ("" if stage["objective"] == "loss" else f", on {stage['objective']}")
+        for stage in found["stages"]
+    )
     print(
         f"examples: {found['fit']:,} to fit, {found['select']:,} to select, {found['test']:,} to "
-        f"report; {found['words']:,} words, {found['answers']:,} answers\n"
+        f"report; {counts}\n"
         f"{found['encoder']}: {cells} cells of width {found['width']:,} for a picture of 4 : 3\n"
         f"{found['model']}: {found['parameters']:,} parameters\n"
-        f"{found['steps']:,} steps of {found['batch']}, {found['epochs']:.1f} epochs, "
-        f"{found['optimizer']} at {found['rate']:g}, {found['precision']}\n"
+        f"{stages}\n"
         f"disk: {progress.size(found['feature_bytes'])} of features for {found['encode']:,} of "
         f"{found['pictures']:,} pictures, {progress.size(found['run_bytes'])} of checkpoints, "
         f"{progress.size(found['free_bytes'])} free"

@@ -1,13 +1,11 @@
-"""Examples and what an encoder saw, joined into batches.
+"""What a model gets to see of pictures, whatever it comes from: stores, pixels, or nothing.
 
-Shapes   B batch, N cells of width I, T words, A answers
+Shapes   B batch, N cells of width I
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -19,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clipvil import pictures as opening
-from clipvil.core import Example, Labels
 from clipvil.features.lookup import Lookup
 
 if TYPE_CHECKING:
@@ -28,73 +25,8 @@ if TYPE_CHECKING:
 SAMPLE = 2_000  # pictures that feature statistics are read from at most
 
 
-@dataclass(frozen=True, slots=True)
-class LabelBatch:
-    """Questions about pictures whose answer is one of a closed list."""
-
-    ids: tuple[str, ...]
-    image: Float[Tensor, "B N I"]
-    seen: Bool[Tensor, "B N"]  # false on padding
-    grid: Int[Tensor, "B 2"]  # rows and columns that the seen cells fill, row by row
-    words: Int[Tensor, "B T"]  # 0 is padding
-    credit: Float[Tensor, "B A"]  # what each answer would earn
-
-    def to(self, device: torch.device) -> LabelBatch:
-        """The batch on a device."""
-        return LabelBatch(
-            self.ids,
-            self.image.to(device, non_blocking=True),
-            self.seen.to(device, non_blocking=True),
-            self.grid.to(device, non_blocking=True),
-            self.words.to(device, non_blocking=True),
-            self.credit.to(device, non_blocking=True),
-        )
-
-
-# ---------------------------------------------------------------------------- words and answers
-
-
-def split_words(text: str) -> list[str]:
-    """Lower-cased words of a text; punctuation goes, apostrophes inside a word stay."""
-    return re.findall(r"\w+(?:'\w+)?", text.lower())
-
-
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """The words of the questions and the answers that a cell's own training subset has."""
-
-    words: tuple[str, ...]
-    answers: tuple[str, ...]
-
-    @classmethod
-    def of(cls, examples: Sequence[Example], labels: Labels) -> Vocabulary:
-        """Read off the fitting examples; frequent first, ties in alphabetical order."""
-        words, earned = Counter[str](), Counter[str]()
-        for example in examples:
-            words.update(split_words(example.words))
-            for answer, credit in labels.credit(example).items():
-                earned[answer] += credit  # type: ignore[assignment]  # Counter adds floats too
-        ranked = sorted(earned, key=lambda answer: (-earned[answer], answer))
-        return cls(
-            tuple(sorted(words, key=lambda word: (-words[word], word))),
-            tuple(ranked[: labels.limit]),
-        )
-
-    def encode(self, texts: Sequence[str], longest: int) -> NDArray[np.int64]:
-        """Word numbers [len(texts), T]: 0 padding, 1 unknown, T the longest text there is."""
-        index = {word: k for k, word in enumerate(self.words, 2)}
-        rows = [[index.get(w, 1) for w in split_words(text)[:longest]] for text in texts]
-        out = np.zeros((len(rows), max(1, max(map(len, rows), default=1))), np.int64)
-        for row, numbers in zip(out, rows, strict=True):
-            row[: len(numbers)] = numbers
-        return out
-
-
-# ---------------------------------------------------------------------------- pictures
-
-
 class Grids(NamedTuple):
-    """Cells of some pictures, row by row, padded to the longest; see `LabelBatch`."""
+    """Cells of some pictures, row by row, padded to the longest; `grid`: rows and columns."""
 
     image: Float[Tensor, "B N I"]
     seen: Bool[Tensor, "B N"]
@@ -111,15 +43,18 @@ class Sight(Protocol):
 
 
 class Blind:
-    """Nothing: one empty cell a picture, for the row that has only the text."""
+    """Nothing: empty cells, for the row that has only the text."""
 
-    width = 1
+    def __init__(self, width: int = 1, cells: int = 1) -> None:
+        self.width, self._cells = width, cells
 
     def look(self, pictures: Sequence[str]) -> Grids:
         """The same for every picture."""
-        count = len(pictures)
-        seen, grid = torch.ones(count, 1, dtype=torch.bool), torch.ones(count, 2, dtype=torch.long)
-        return Grids(torch.zeros(count, 1, 1), seen, grid)
+        count, cells = len(pictures), self._cells
+        seen = torch.ones(count, cells, dtype=torch.bool)
+        return Grids(
+            torch.zeros(count, cells, self.width), seen, torch.tensor([[1, cells]]).repeat(count, 1)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,42 +147,3 @@ class Shuffled:
     def look(self, pictures: Sequence[str]) -> Grids:
         """The grids of the others."""
         return self._sight.look([self._other[name] for name in pictures])
-
-
-# ---------------------------------------------------------------------------- batches
-
-
-class LabelData:
-    """Examples of one split, ready to be batched: words as numbers, credit as a sparse table."""
-
-    def __init__(
-        self,
-        examples: Sequence[Example],
-        pictures: Sequence[str],
-        sight: Sight,
-        vocabulary: Vocabulary,
-        longest: int,
-        credit: Callable[[Example], Mapping[str, float]] | None,
-    ) -> None:
-        self._pictures, self._sight = pictures, sight
-        self._ids = [example.id for example in examples]
-        self._words = vocabulary.encode([example.words for example in examples], longest)
-        self._answers = len(vocabulary.answers)
-        index = {answer: k for k, answer in enumerate(vocabulary.answers)}
-        self._earned = [
-            [(index[a], c) for a, c in credit(example).items() if a in index] if credit else []
-            for example in examples
-        ]
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def batch(self, indices: NDArray[np.int64]) -> LabelBatch:
-        """The examples of these rows."""
-        looked = self._sight.look([self._pictures[i] for i in indices])
-        credit = torch.zeros(len(indices), self._answers)
-        for row, i in enumerate(indices):
-            for column, earned in self._earned[i]:
-                credit[row, column] = earned
-        words = torch.from_numpy(self._words[indices])
-        return LabelBatch(tuple(self._ids[i] for i in indices), *looked, words, credit)

@@ -1,0 +1,39 @@
+"""Words as models read them: numbers of a vocabulary.
+
+Shapes   T words
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def split_words(text: str) -> list[str]:
+    """Lower-cased words of a text; punctuation goes, apostrophes inside a word stay."""
+    return re.findall(r"\w+(?:'\w+)?", text.lower())
+
+
+def ranked(texts: Iterable[str]) -> tuple[str, ...]:
+    """The words of some texts, frequent first, ties in alphabetical order."""
+    words = Counter[str]()
+    for text in texts:
+        words.update(split_words(text))
+    return tuple(sorted(words, key=lambda word: (-words[word], word)))
+
+
+def numbered(words: Sequence[str], texts: Sequence[str], longest: int) -> NDArray[np.int64]:
+    """Word numbers [len(texts), T]: 0 padding, 1 unknown, 2 the first of `words`.
+
+    T is the length of the longest text there is, at most `longest`.
+    """
+    index = {word: k for k, word in enumerate(words, 2)}
+    rows = [[index.get(w, 1) for w in split_words(text)[:longest]] for text in texts]
+    out = np.zeros((len(rows), max(1, max(map(len, rows), default=1))), np.int64)
+    for row, numbers in zip(out, rows, strict=True):
+        row[: len(numbers)] = numbers
+    return out
