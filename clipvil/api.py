@@ -117,29 +117,22 @@ def run(comparison: Comparison, command: str = "clipvil.compare(...)") -> list[R
     """
     from clipvil.evaluate.collect import about, collect
     from clipvil.evaluate.compare import run_cells
+    from clipvil.evaluate.gathering import gather_all
     from clipvil.evaluate.result import ABOUT, RESULTS, write_about, write_records
     from clipvil.evaluate.run import Arm
     from clipvil.evaluate.splits import all_pictures
     from clipvil.evaluate.summary import summarise
-    from clipvil.evaluate.workers import Workers, encode_job
-    from clipvil.features.lookup import gather
+    from clipvil.evaluate.workers import Workers
     from clipvil.files import locked
     from clipvil.report import page
 
     with locked(comparison.out), Workers(comparison.jobs) as workers:
-        pictures = all_pictures(comparison.source)
-        wanted = [encode_job(e, comparison.source, comparison.store) for e in comparison.encoders]
-        workers.run(wanted, "encoders at work")
-        gathered, seen = {}, []
-        for name in comparison.encoders:
-            encoder = encoder_families.load(name)
-            found = gather(encoder, pictures, comparison.store)
-            tell_failures(name, found.failures)
-            gathered[name] = encoder.card, found
-            seen.append(
-                Arm(name=name, encoder=name, fingerprint=encoder.card.fingerprint,
-                    stores=found.stores)
-            )  # fmt: skip
+        gathered = gather_all(comparison, all_pictures(comparison.source), workers)
+        seen = list[Arm]()
+        for name, some in gathered.items():
+            tell_failures(name, some.found.failures)
+            fingerprint, stores = some.encoder.card.fingerprint, some.found.stores
+            seen.append(Arm(name=name, encoder=name, fingerprint=fingerprint, stores=stores))
         done = run_cells(workers, comparison, seen)
         scores = collect(comparison, done)
         records = summarise(scores, comparison.source.load(), baseline=comparison.baseline)

@@ -10,7 +10,6 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from clipvil import pictures
 from clipvil.core import (
@@ -27,11 +26,11 @@ from clipvil.core import (
 )
 from clipvil.evaluate import cell, splits
 from clipvil.evaluate.compare import Comparison
+from clipvil.evaluate.gathering import Seen
 from clipvil.evaluate.protocol import Shots, available, clusters, seeds
 from clipvil.evaluate.result import About, EncoderCost, Seed, Shown
 from clipvil.evaluate.run import Plan, answers_name, environment, read_known
 from clipvil.evaluate.summary import CellScores, Questions
-from clipvil.features.lookup import Gathered
 from clipvil.files import read_json
 
 SHOWN = 8  # examples in a report
@@ -187,15 +186,15 @@ def _with_picture(row: Shown, path: Path) -> Shown:
 
 def about(
     comparison: Comparison,
-    gathered: dict[str, tuple[Any, Gathered]],
+    gathered: Mapping[str, Seen],
     plans: Sequence[Plan],
     command: str,
 ) -> About:
-    """How the comparison came to be; `gathered` maps an encoder to its card and features."""
+    """How the comparison came to be; `gathered` are the encoders by name."""
     source = comparison.source
     notes = list[str]()
     failed = {
-        name: reason for _, found in gathered.values() for name, reason in found.failures.items()
+        name: reason for some in gathered.values() for name, reason in some.found.failures.items()
     }
     if failed:
         notes.append(f"{len(failed)} pictures could not be read and were shown as empty.")
@@ -215,7 +214,7 @@ def about(
         data=str(source.data.root),
         versions=environment(),
         hardware=f"{platform.machine()}, {comparison.jobs} processes of one thread",
-        encoders=[_cost(name, card, found) for name, (card, found) in gathered.items()],
+        encoders=[_cost(name, some) for name, some in gathered.items()],
         baseline=comparison.baseline,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         notes=notes,
@@ -223,7 +222,8 @@ def about(
     )
 
 
-def _cost(name: str, card: Any, found: Gathered) -> EncoderCost:
+def _cost(name: str, seen: Seen) -> EncoderCost:
+    card, found = seen.encoder.card, seen.found
     stride, (height, width) = card.preprocessing.stride, card.preprocessing.size
     return EncoderCost(
         name=name,

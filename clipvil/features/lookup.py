@@ -20,10 +20,11 @@ from clipvil.files import read_json, write_json
 
 if TYPE_CHECKING:
     from clipvil.encoders.base import Encoder
+    from clipvil.features.workers import Team
 
 MANIFEST = "manifest.json"
 SOURCES = "sources.json"  # what the pictures of a part were when they were encoded
-TIMING = "timing.json"  # beside the store, not in it: no two runs take the same time
+TIMING = "timing.json"  # seconds of one process; no part of the store, no two runs take the same
 
 
 class Lookup:
@@ -99,8 +100,13 @@ def missing(fingerprint: str, pictures: Mapping[str, Path], where: Path) -> list
     return sorted(set(pictures) - have)
 
 
-def gather(encoder: Encoder, pictures: Mapping[str, Path], where: Path) -> Gathered:
-    """Features of `pictures` (name -> file) under `where`; those that are missing are encoded."""
+def gather(
+    encoder: Encoder, pictures: Mapping[str, Path], where: Path, team: Team | None = None
+) -> Gathered:
+    """Features of `pictures` (name -> file) under `where`; those that are missing are encoded.
+
+    By the processes of a `team`, where there is one.
+    """
     from clipvil.features.encode import encode
 
     wanted = missing(encoder.card.fingerprint, pictures, where)
@@ -108,9 +114,11 @@ def gather(encoder: Encoder, pictures: Mapping[str, Path], where: Path) -> Gathe
         part = hashlib.sha256("\n".join(wanted).encode()).hexdigest()[:8]
         folder = f"{slug(encoder.card.name)}-{encoder.card.fingerprint[:8]}"
         out = where / folder / f"part-{part}"
-        summary = encode(encoder, {name: pictures[name] for name in wanted}, out)
+        summary = encode(encoder, {name: pictures[name] for name in wanted}, out, team=team)
         write_json(out / SOURCES, {name: state(pictures[name]) for name in wanted})
-        write_json(out / TIMING, {"seconds": summary.seconds, "pictures": len(wanted)})
+        processes = 1 if team is None else len(team.devices)
+        seconds = summary.seconds * processes
+        write_json(out / TIMING, {"seconds": seconds, "pictures": len(wanted)})
     found = stores_of(encoder.card.fingerprint, where)
     failures = {k: v for m in found.values() for k, v in m["failures"].items() if k in pictures}
     return Gathered(tuple(found), failures, *cost(list(found)))

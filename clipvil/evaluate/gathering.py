@@ -1,0 +1,52 @@
+"""The features that a comparison reads: every encoder's, over as many processes as it may have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from clipvil import encoders
+from clipvil.encoders.base import Encoder
+from clipvil.evaluate.compare import Comparison
+from clipvil.evaluate.estimate import encode_second
+from clipvil.evaluate.workers import Workers, encode_job
+from clipvil.features.lookup import Gathered, gather, missing
+from clipvil.features.workers import Team
+
+SHARED = 60.0  # seconds of work for one process from which all of them share an encoder's pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An encoder and its features of all pictures."""
+
+    encoder: Encoder
+    found: Gathered
+
+
+def gather_all(
+    comparison: Comparison, pictures: Mapping[str, Path], workers: Workers
+) -> dict[str, Seen]:
+    """Encode what no store has yet, by encoder name.
+
+    Quick encoders are handed out whole, one a process; the shards of a slow one go to all
+    processes, or the slowest would be waited for. Who encodes a shard changes no byte of it.
+    """
+    loaded = {name: encoders.load(name) for name in comparison.encoders}
+    files = list(pictures.values())
+    for name, encoder in loaded.items():
+        todo = missing(encoder.card.fingerprint, pictures, comparison.store)
+        alone = comparison.jobs == 1 or torch.accelerator.is_available()
+        if todo and not alone and len(todo) * encode_second(encoder, files) > SHARED:
+            torch.set_num_threads(comparison.jobs)  # of which each process gets an even share
+            team = Team(encoder=name, devices=("cpu",) * comparison.jobs)
+            gather(encoder, pictures, comparison.store, team)
+    jobs = [encode_job(name, comparison.source, comparison.store) for name in loaded]
+    workers.run(jobs, "encoders at work")
+    return {
+        name: Seen(encoder, gather(encoder, pictures, comparison.store))
+        for name, encoder in loaded.items()
+    }
