@@ -11,7 +11,7 @@ demo: install
 
 test: install lint
 	$(BIN)/pytest -n 2 -m "not slow"
-	$(BIN)/pytest -n 2 -m slow
+	$(BIN)/pytest -n 2 --maxschedchunk 1 -m slow
 
 fast: install
 	$(BIN)/pytest -n 2 -m "not slow"

@@ -13,6 +13,12 @@ settings.register_profile("clipvil", max_examples=60, deadline=None, derandomize
 settings.load_profile("clipvil")
 
 CHECKOUT = Path(__file__).parent.parent
+LONGEST = ("test_readme.py", "test_killed.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest come first, or one process would be at them when the others have ended."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")
