@@ -33,7 +33,10 @@ class Verb:
     from_: Annotated[str, tyro.conf.arg(name="from")] = ""
     """address of a mirror that has the files under the names they have at their official address"""
     tasks: tuple[str, ...] = ("vqa2", "coco_caption", "snli_ve", "vcr", "gqa")
-    """the tasks that the made world has files for, all about the same pictures"""
+    """the tasks that the made world has files for, all about the same pictures; r2r, which is to
+    be named, has houses of its own"""
+    houses: int = 6
+    """houses to make for r2r, a third of them unseen in training"""
     seed: int = 0
     """decides the scenes that are made"""
     train: int = 4_000
@@ -60,7 +63,10 @@ class Verb:
             raise UsageError("data make needs a world: tabletop")
         if self.train < 1 or self.val < 1:
             raise UsageError("--train and --val are at least 1")
-        tabletop.write(self.data, seed=self.seed, train=self.train, val=self.val, tasks=self.tasks)
+        tabletop.write(
+            self.data, seed=self.seed, train=self.train, val=self.val, tasks=self.tasks,
+            houses=self.houses,
+        )  # fmt: skip
         progress.say(f"wrote the {self.world} world to {self.data}")
         return 0
 

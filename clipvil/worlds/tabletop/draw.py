@@ -32,7 +32,7 @@ SKETCH: Final = Style(sketch=True)
 OTHER: Final = Style(other=True)
 
 # In the order of scene.COLOURS.
-_PALETTE: Final = (
+PALETTE: Final = (
     (214, 40, 40), (245, 135, 30), (245, 220, 50), (50, 155, 65),
     (60, 200, 210), (45, 80, 205), (130, 55, 170), (245, 130, 185),
 )  # fmt: skip
@@ -82,7 +82,7 @@ def _moon() -> Outline:
 
 
 _T = 0.34  # half the thickness of a cross's arms
-_OUTLINES: Final[dict[str, Outline]] = {
+OUTLINES: Final[dict[str, Outline]] = {
     "circle": _ngon(24),
     "square": [(-0.84, -0.84), (0.84, -0.84), (0.84, 0.84), (-0.84, 0.84)],
     "triangle": [(0, -0.95), (0.98, 0.8), (-0.98, 0.8)],
@@ -96,7 +96,7 @@ _OUTLINES: Final[dict[str, Outline]] = {
     "arrow": [(-1, -0.3), (0.05, -0.3), (0.05, -0.85), (1.05, 0), (0.05, 0.85), (0.05, 0.3),
               (-1, 0.3)],
 }  # fmt: skip
-_HOLE: Final = [(0.5 * x, 0.5 * y) for x, y in _ngon(16)]
+HOLE: Final = [(0.5 * x, 0.5 * y) for x, y in _ngon(16)]
 _SHADOW: Final = 102  # of 255: how much of the ground it covers
 _TINT: Final = 63  # the same of a sketch's filling
 
@@ -110,7 +110,7 @@ def render(scene: Scene, style: Style = PLAIN, size: int = 64) -> Pixels:
     )
     throws = random.random() < 0.5 and not style.sketch
     numbers = random.random((len(scene.things), 4)).tolist()
-    palette = _OTHER_PALETTE if style.other else _PALETTE
+    palette = _OTHER_PALETTE if style.other else PALETTE
     for thing, (red, green, blue, wobble) in zip(scene.things, numbers, strict=True):
         base = palette[thing.colour]
         jitter = (red, green, blue)
@@ -147,9 +147,9 @@ def _fill(canvas: Image.Image, thing: Thing, colour: tuple[int, ...], unit: floa
     mask = Image.new("1", (2 * half, 2 * half))  # of bits: pasted without blending
     pen = ImageDraw.Draw(mask)
     name = SHAPES[thing.shape]
-    pen.polygon(_corners(_OUTLINES[name], thing, unit), fill=1)
+    pen.polygon(_corners(OUTLINES[name], thing, unit), fill=1)
     if name == "ring":
-        pen.polygon(_corners(_HOLE, thing, unit), fill=0)
+        pen.polygon(_corners(HOLE, thing, unit), fill=0)
     left, top = round(thing.x * 64 * unit) - half, round(thing.y * 64 * unit) - half
     if throws:
         away = round(1.5 * unit)
@@ -167,7 +167,7 @@ def _sketch(canvas: Image.Image, thing: Thing, colour: tuple[int, ...], unit: fl
     inside, lines = Image.new("1", (2 * half, 2 * half)), Image.new("1", (2 * half, 2 * half))
     fill, pen = ImageDraw.Draw(inside), ImageDraw.Draw(lines)
     name = SHAPES[thing.shape]
-    for outline, covers in ((_OUTLINES[name], 1), (_HOLE, 0))[: 2 if name == "ring" else 1]:
+    for outline, covers in ((OUTLINES[name], 1), (HOLE, 0))[: 2 if name == "ring" else 1]:
         corners = _corners(outline, thing, unit, 0.02 + 0.04 * wobble)
         fill.polygon(corners, fill=covers)
         pen.line([*corners, corners[0]], fill=1, width=round(1.5 * unit))

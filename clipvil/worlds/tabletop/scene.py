@@ -23,7 +23,7 @@ NUM_GROUNDS: Final = 18
 FEWEST, MOST = 2, 5
 
 # What a stream of random numbers is for; streams of different purposes share nothing.
-TRAIN, VAL, PRETRAIN, PROBE, ORDER, CAPTION, HYPOTHESIS, CHOICE = range(8)
+TRAIN, VAL, PRETRAIN, PROBE, ORDER, CAPTION, HYPOTHESIS, CHOICE, HOUSE, WALK = range(10)
 
 # Shapes in tenths and colours in eighths of one line: a pair is held out where the two overlap, so
 # that a point falling anywhere on the line gives uniform shapes *and* uniform colours.

@@ -1,4 +1,4 @@
-"""The embedded world in a folder: pictures, and the official files of the tasks asked for."""
+"""The embedded world in a folder: pictures, houses, the official files of the tasks asked for."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from PIL import Image
 from clipvil.core import UsageError
 from clipvil.files import SHIFTS
 from clipvil.registry import unknown
+from clipvil.worlds.tabletop import houses as homes
 from clipvil.worlds.tabletop.ask import Asked, asked, unseen_pairs
 from clipvil.worlds.tabletop.books import BOOKS, Book, Page
 from clipvil.worlds.tabletop.draw import OTHER, PLAIN, SKETCH, Style, render
@@ -16,6 +17,7 @@ from clipvil.worlds.tabletop.scene import COLOURS, TRAIN, VAL, Dice, Scene, reco
 
 FIRST_VAL: Final = 500_001  # picture id; those of train2014 start at 1
 SMALLEST, LARGEST = 64, 128
+HOUSES: Final = "r2r"  # the task whose pictures are panoramas
 RECOLOUR: Final = 9  # random numbers for the new colours
 _SAME: Final = dict(enumerate(range(len(COLOURS))))
 
@@ -31,11 +33,13 @@ def write(
     size: int = 64,
     shifts: bool = True,
     tasks: Sequence[str] = ("vqa2", "coco_caption"),
+    houses: int = 6,
 ) -> None:
     """Write `train` and `val` scenes under `root`, and the val scenes shifted in three ways.
 
     All `tasks` share the pictures. Those with a split to select on take every tenth train picture
-    for it.
+    for it. Only `r2r` has pictures of its own: 36 views from each of twelve places a house, of
+    which the last third are unseen in training. Houses are not shifted.
 
     `shifts/style` shows the val scenes as sketches, `shifts/background` on other grounds and in
     other shades, `shifts/pairs` with colours exchanged so that things show pairs of shape and
@@ -43,16 +47,23 @@ def write(
     `pairs` the colour words go along. The same seed gives the same bytes.
 
     Raises
-        UsageError: a size that is not 64 to 128 pixels, negative numbers, too many pictures, or
-            a task that the world has no files for
+        UsageError: a size that is not 64 to 128 pixels, negative numbers, too many pictures, fewer
+            than two houses, or a task that the world has no files for
     """
     for task in tasks:
-        if task not in BOOKS:
-            raise unknown("task of the embedded world", task, BOOKS)
+        if task not in BOOKS and task != HOUSES:
+            raise unknown("task of the embedded world", task, (*BOOKS, HOUSES))
     if not SMALLEST <= size <= LARGEST:
         raise UsageError(f"pictures of {size} pixels: choose {SMALLEST} to {LARGEST}")
     if min(seed, train, val) < 0 or train >= FIRST_VAL:
         raise UsageError(f"seed, train and val are at least 0, train less than {FIRST_VAL}")
+    if HOUSES in tasks:
+        if houses < homes.FEWEST:
+            raise UsageError(f"{houses} houses: at least {homes.FEWEST}, one of them unseen")
+        homes.write(root, seed=seed, houses=houses, size=size)
+    told = [task for task in tasks if task != HOUSES]
+    if not told:
+        return
 
     def exchanged(index: int, scene: Asked) -> Mapping[int, int]:
         return unseen_pairs(scene, Dice(seed, VAL, index, RECOLOUR))
@@ -61,7 +72,7 @@ def write(
         return _SAME
 
     def books(split: str) -> list[Book]:
-        return [BOOKS[task](split, seed) for task in tasks]
+        return [BOOKS[task](split, seed) for task in told]
 
     drawn = (asked(seed, TRAIN, k) for k in range(train))
     _write(root, "train2014", drawn, 1, size, books("train2014"))
