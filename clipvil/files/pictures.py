@@ -1,7 +1,8 @@
 """Pictures under a folder, or in zips there, by any of their names.
 
 Source   https://cocodataset.org (COCO_<year>_<12 digits>.jpg in 2014, 12 digits in 2017); a picture
-         is found by any of these spellings, by its path or by its bare number
+         is found by any of these spellings, by its path or by its bare number; a view of a
+         panorama, views/<scan>/<viewpoint>/<NN>, by its path alone
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from clipvil.files.finding import walk
 from clipvil.files.members import members
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+VIEW = re.compile(r"(?:.*/)?views/[^/]+/[^/]+/\d\d")  # the 12th of a panorama is no picture 12
 
 
 def pictures(root: Path) -> Iterator[Path]:
@@ -57,9 +59,10 @@ class PictureIndex:
     @staticmethod
     def _keys(relative: Path) -> set[str | int]:
         """`/a/b/7` for the whole path, then `a/b/7`, `b/7`, `7` and 7 for the ends of it."""
-        parts = relative.parts
-        keys: set[str | int] = {"/".join(parts[k:]) for k in range(len(parts))}
-        numeric = number(relative.name)
+        parts, panorama = relative.parts, VIEW.fullmatch(relative.as_posix())
+        ends = len(parts) - 2 if panorama else len(parts)
+        keys: set[str | int] = {"/".join(parts[k:]) for k in range(ends)}
+        numeric = None if panorama else number(relative.name)
         return keys | {f"/{relative.as_posix()}"} | (set() if numeric is None else {numeric})
 
     def find(self, name: str) -> Path:

@@ -12,7 +12,7 @@ from typing import Final
 from clipvil.worlds.tabletop.scene import COLOURS, HELD_OUT, HOUSE, SHAPES, Dice
 
 COLUMNS: Final = 4
-ROWS: Final = 3
+ROWS: Final = 4
 CELL: Final = 4.0
 EYE: Final = 1.5  # height of the camera
 CEILING: Final = 2.7
@@ -20,8 +20,8 @@ DOOR: Final = (1.3, 2.1)  # width, height
 PAINTS: Final = ("white", "yellow", "green", "blue", "pink", "brown", "grey")
 NUM_PAPERS: Final = 3  # plain walls, striped ones, and ones with a darker lower half
 NUM_FLOORS: Final = 6
-NUM_OPEN: Final = 3  # pairs of cells without a wall between them
-NUM_LOOPS: Final = 2  # ways beyond those that join every cell to every other
+NUM_OPEN: Final = 4  # pairs of cells without a wall between them
+NUM_LOOPS: Final = 5  # ways beyond those that join every cell to every other
 PER_CELL: Final = 2
 SWAY: Final = 0.45  # how far from its cell's middle a viewpoint is; no two come within 3 m
 CLEARANCE: Final = 0.75  # of a landmark from the ways between viewpoints

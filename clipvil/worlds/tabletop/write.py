@@ -38,7 +38,7 @@ def write(
     """Write `train` and `val` scenes under `root`, and the val scenes shifted in three ways.
 
     All `tasks` share the pictures. Those with a split to select on take every tenth train picture
-    for it. Only `r2r` has pictures of its own: 36 views from each of twelve places a house, of
+    for it. Only `r2r` has pictures of its own: 36 views from each of sixteen places a house, of
     which the last third are unseen in training. Houses are not shifted.
 
     `shifts/style` shows the val scenes as sketches, `shifts/background` on other grounds and in
