@@ -42,6 +42,7 @@ FRAME: Final = 0.14  # metres around a door
 POLE: Final = 0.03  # half its width
 DADO: Final = 1.0  # height of the lower part of a wall
 SKIRTING: Final = 0.12
+BOARD, TILE = 0.3, 0.5  # widths
 FOCAL: Final = 0.5 / math.tan(STEP)  # in sides of a picture
 
 # In the order of plan.PAINTS.
@@ -92,15 +93,15 @@ def panorama(house: House, here: int, size: int = 64) -> Iterator[Pixels]:
 
 
 @cache
-def _rays(elevation: int, side: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """For every pixel of a view to the north: which ray it is on, and the slope of its sight."""
+def _rays(heading: int, elevation: int, side: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """For every pixel of a view: which ray it is on, and the slope of its sight."""
     line = (np.arange(side) + 0.5) / side - 0.5
     right, up = line[None] / FOCAL, -line[:, None] / FOCAL
     tilt = elevation * STEP
     ahead = math.cos(tilt) - up * math.sin(tilt)
     slope = (math.sin(tilt) + up * math.cos(tilt)) / np.hypot(right, ahead)
     rays = np.rint(np.arctan2(right, ahead) * RAYS / (2 * math.pi)).astype(np.int64)
-    return rays, slope.astype(np.float32)
+    return (rays + heading * (RAYS // HEADINGS)) % RAYS, slope.astype(np.float32)
 
 
 def _around(house: House, here: int) -> Around:
@@ -160,8 +161,7 @@ def _empty(
     side: int,
 ) -> tuple[Pixels, NDArray[np.float32]]:
     """A view without landmarks, [F, F, 3], and how far away the wall behind each pixel is."""
-    rays, slope = _rays(elevation, side)
-    rays = (rays + heading * (RAYS // HEADINGS)) % RAYS
+    rays, slope = _rays(heading, elevation, side)
     metres = around.metres[rays]
     height = EYE + metres * slope
     colour, shade = _walls(around, rays, height)
@@ -178,7 +178,9 @@ def _empty(
         far[covers] = crossed[covers]
         colour[covers & (high < DOOR[1] + FRAME)] = _WOOD
     shade *= 1.05 - 0.04 * np.minimum(far, 10)
-    return np.clip(_TABLE[colour] * shade[..., None], 0, 255).astype(np.uint8), metres
+    pixels = _TABLE.take(colour, 0)  # [F, F, 3]
+    pixels *= shade[..., None]
+    return np.minimum(pixels, 255, out=pixels).astype(np.uint8), metres
 
 
 def _walls(
@@ -202,16 +204,24 @@ def _floor(
     metres: NDArray[np.float32],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Colour and shade of the floor where rays reach it: boards, tiles or carpet."""
-    angle = (rays * (2 * math.pi / RAYS)).astype(np.float32)
-    x, y = place[0] + metres * np.sin(angle), place[1] + metres * np.cos(angle)
-    column = np.clip(x // CELL, 0, COLUMNS - 1).astype(np.int64)
-    row = np.clip(y // CELL, 0, ROWS - 1).astype(np.int64)
+    east, north = _directions()
+    x, y = place[0] + metres * east[rays], place[1] + metres * north[rays]
+    column = np.minimum((x / CELL).astype(np.int64), COLUMNS - 1)
+    row = np.minimum((y / CELL).astype(np.int64), ROWS - 1)
     floors = np.array([house.rooms[room].floor for room in house.room_of])
     kind = floors[row * COLUMNS + column]
-    boards = np.where(x % 0.6 < 0.3, 1.0, 0.86)
-    tiles = np.where((x % 1.0 < 0.5) ^ (y % 1.0 < 0.5), 1.0, 0.8)
-    shade = np.choose(kind // 2, [boards, tiles, np.ones_like(x)])
-    return _FLOOR + kind, shade.astype(np.float32)
+    odd = np.array([(x / BOARD).astype(np.int64), (x / TILE).astype(np.int64),
+                    np.zeros(len(x), np.int64)])  # fmt: skip
+    odd[1] += (y / TILE).astype(np.int64)
+    darker = odd[kind // 2, np.arange(len(x))] % 2 == 1
+    return _FLOOR + kind, np.where(darker, np.float32(0.82), np.float32(1))
+
+
+@cache
+def _directions() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Metres eastward and northward a metre along each ray, [A] each."""
+    angle = np.arange(RAYS) * (2 * math.pi / RAYS)
+    return np.sin(angle).astype(np.float32), np.cos(angle).astype(np.float32)
 
 
 def _stand(
