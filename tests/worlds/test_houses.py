@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from clipvil.graphs.connectivity import read_graph
 from clipvil.tasks._walks import on_spot
 from clipvil.worlds import tabletop
 from clipvil.worlds.tabletop.panorama import panorama
-from clipvil.worlds.tabletop.plan import PAINTS, House, Landmark, apart, bearing, house
+from clipvil.worlds.tabletop.plan import CELL, PAINTS, House, Landmark, apart, bearing, house
 from clipvil.worlds.tabletop.rays import cast, clear, seen
 
 SPLITS = ("train", "val_seen", "val_unseen")
@@ -55,6 +56,7 @@ def plan(plans: list[House]) -> House:
     return plans[0]
 
 
+@lru_cache(maxsize=8)
 def views(plan: House, here: int) -> np.ndarray:
     """[36, 64, 64, 3]"""
     return np.stack(list(panorama(plan, here))).astype(int)
@@ -199,34 +201,55 @@ def test_a_landmark_is_where_it_stands_as_large_as_it_is_far(plan: House) -> Non
     assert found
 
 
-def test_walls_hide_landmarks(plan: House) -> None:
-    hidden = 0
-    for here in (0, 6, 9):
-        place = plan.viewpoints[here]
+def rays_of(view: int) -> np.ndarray:
+    """Headings of the columns of a level view, and of half a column beside them, [64, 3]."""
+    columns = np.arange(64)[:, None] - 31.5 + np.array([-1, 0, 1])
+    return (view - 12) * math.pi / 6 + np.arctan(columns * math.tan(math.pi / 6) / 32)
+
+
+def test_walls_hide_landmarks_whole_and_in_part(plan: House) -> None:
+    hidden: dict[str, list[tuple[int, Landmark, float]]] = {"whole": [], "part": []}
+    for here, place in list(enumerate(plan.viewpoints))[::5]:
         for mark in plan.landmarks:
             away = math.dist(place, (mark.x, mark.y))
-            half = math.atan(1.2 * mark.radius / away)
-            sweep = bearing(place, (mark.x, mark.y)) + np.linspace(-half, half, 60)
-            if (cast(plan, place, sweep).metres < away - 0.05).all():
-                hidden += 1
-                if hidden % 6 == 0:
-                    assert not changed(plan, without(plan, mark), here).any()
-    assert hidden > 30
+            heading, half = bearing(place, (mark.x, mark.y)), math.atan(1.2 * mark.radius / away)
+            free = cast(plan, place, heading + np.linspace(-half, half, 60)).metres > away
+            if not free.all():
+                hidden["part" if free.any() else "whole"].append((here, mark, away))
+    for here, mark, away in hidden["whole"][::30] + hidden["part"][:3]:
+        seen_at = changed(plan, without(plan, mark), here)
+        for view in range(12, 24):
+            rays = rays_of(view)
+            metres = cast(plan, plan.viewpoints[here], rays.ravel()).metres.reshape(rays.shape)
+            assert not seen_at[view][:, (metres < away - 0.1).all(1)].any()
+    assert min(map(len, hidden.values())) > 3
 
 
 def test_a_door_shows_the_room_it_leads_to(plan: House) -> None:
-    shown = 0
-    for here, there in plan.ways[::2]:
+    bare = replace(plan, landmarks=())
+    for here, there in plan.ways[::3]:
         assert clear(plan, plan.viewpoints[here], plan.viewpoints[there])
         room = plan.room_of[there]
-        if plan.room_of[here] != room:
-            paint = (plan.rooms[room].paint + 3) % len(PAINTS)
-            rooms = list(plan.rooms)
-            rooms[room] = replace(rooms[room], paint=paint)
-            seen_at = changed(plan, replace(plan, rooms=tuple(rooms)), here)
-            assert seen_at[level(plan.bearing(here, there))].mean() > 0.02
-            shown += 1
-    assert shown > 3
+        if plan.room_of[here] == room:
+            continue
+        rooms = list(plan.rooms)
+        rooms[room] = replace(rooms[room], paint=(rooms[room].paint + 3) % len(PAINTS))
+        seen_at = changed(bare, replace(bare, rooms=tuple(rooms)), here)
+        assert seen_at[level(plan.bearing(here, there))].mean() > 0.02
+        for view in range(12, 24):  # at the height of the eye there are walls alone
+            meets = np.array([[room_met(plan, here, ray) == room for ray in near]
+                              for near in rays_of(view)])  # fmt: skip
+            assert not seen_at[view][32, ~meets.any(1)].any()
+
+
+def room_met(plan: House, here: int, heading: float) -> int:
+    """The room whose wall a ray meets."""
+    x, y = plan.viewpoints[here]
+    hits = cast(plan, (x, y), np.array([heading]))
+    metres = hits.metres[0] - 1e-3
+    column = int((x + metres * math.sin(heading)) / CELL)
+    row = int((y + metres * math.cos(heading)) / CELL)
+    return plan.room_of[4 * row + column]
 
 
 def test_lower_views_show_the_floor_and_upper_ones_never_do(plan: House) -> None:
