@@ -14,7 +14,7 @@ from clipvil.worlds.tabletop.houses import paths
 from clipvil.worlds.tabletop.panorama import panorama
 from clipvil.worlds.tabletop.plan import PAINTS, House, apart, bearing, house
 from clipvil.worlds.tabletop.rays import seen
-from clipvil.worlds.tabletop.scene import Dice
+from clipvil.worlds.tabletop.scene import HELD_OUT, Dice
 from clipvil.worlds.tabletop.tell import instruction
 
 Walk = tuple[House, tuple[int, ...], float, str]  # plan, path, heading at its start, words
@@ -191,6 +191,9 @@ def test_every_way_goes_by_a_door_or_in_the_open() -> None:
         assert len(reached) == len(plan.viewpoints)
         lengths = [plan.metres(a, b) for a, b in plan.ways]
         assert min(lengths) > 3
+        looks = {(mark.shape, mark.colour) for mark in plan.landmarks}
+        assert len(looks) == len(plan.landmarks), "a name is one landmark's"
+        assert not looks & HELD_OUT, "shown nowhere but in the shift of that name"
         for path in paths(plan):
             assert all(b in plan.neighbours(a) for a, b in pairwise(path))
             assert len(set(path)) == len(path)

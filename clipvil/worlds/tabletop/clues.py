@@ -72,7 +72,7 @@ def telling(house: House, here: int, heading: float, there: int) -> list[Clue]:
 
 
 def at_goal(house: House, goal: int) -> list[Landmark]:
-    """Landmarks in sight of a viewpoint and nearer to it than to any other."""
+    """Landmarks in sight of a viewpoint and in its own cell."""
     return [mark for mark, _, _ in seen(house, goal) if mark.cell == goal]
 
 
