@@ -1,4 +1,4 @@
-"""The embedded world `tabletop`: small things on a table, as official files or in memory.
+"""The embedded world `tabletop`: small things on a table, and houses where they stand on poles.
 
 `write` makes the official files. For pre-training, `scene.sample` and `scene.group` draw scenes,
 `draw.render` makes pixels of them and `describe.captions` tells what is there.

@@ -63,9 +63,12 @@ class Wall:
     door: tuple[float, float] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class House:
-    """A plan; viewpoint k stands in cell k, `rooms[room_of[k]]` is the room around it."""
+    """A plan; viewpoint k stands in cell k, `rooms[room_of[k]]` is the room around it.
+
+    Told apart by identity: what is seen in it is kept by house.
+    """
 
     scan: str
     rooms: tuple[Room, ...]
