@@ -78,6 +78,13 @@ def precision(options: Options) -> torch.dtype:
     return kinds[chosen]
 
 
+def placeless(options: Options) -> bool:
+    """`positions=zero`: whether position embeddings are zero instead of those of the weights."""
+    if options.get("positions", "zero") != "zero":
+        raise registry.unknown("positions", options["positions"], ("zero",))
+    return "positions" in options
+
+
 def decoding(encoder: Encoder, how: str) -> Encoder:
     """`decode=exact` or `fast`, of every family; see `Preprocessing`."""
     kinds: Mapping[str, Decode] = {"exact": "exact", "fast": "fast"}

@@ -11,7 +11,8 @@ untouched at the native size: with zeros in their place a CLIP ViT loses half it
 
 Options  size=448 or size=384x640 (height x width), fit=keep|squash|crop, layer=-2, weights=FILE
          (.safetensors, or torch's format read without running code), weights=random with seed=0,
-         precision=bf16 (weights too: 2 to 3 times as fast where the processor knows it)
+         precision=bf16 (weights too: 2 to 3 times as fast where the processor knows it),
+         positions=zero (a ViT's embeddings, the class token's too, as in that paper's released code)
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from clipvil.core import UsageError
 from clipvil.encoders import _options, _shapes, _weights
 from clipvil.encoders.base import Card, Encoder, Preprocessing, hash_weights
 
-OPTIONS = ("size", "fit", "layer", "weights", "seed", "precision")
+OPTIONS = ("size", "fit", "layer", "weights", "seed", "precision", "positions")
 # how a constructor is told that pictures may have any size; not every one knows every word
 FLEXIBLE: tuple[dict[str, bool], ...] = (
     {"dynamic_img_size": True, "dynamic_img_pad": True},
@@ -78,7 +79,8 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
     """The model that timm calls `name`, with its own preprocessing.
 
     Raises
-        UsageError: no such model, tag, option or layer, or a size that the network cannot take
+        UsageError: no such model, tag, option or layer, a size that the network cannot take, or no
+            position embeddings to be zero
         FileNotFoundError: weights neither here nor to be had; says what to download to where
         ValueError: weights of another architecture
     """
@@ -95,6 +97,9 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
         network: Any = timm.create_model(name, **settings)
     if not projected:
         network.reset_classifier(0)
+    placeless = _options.placeless(options)
+    if placeless and not isinstance(getattr(network, "pos_embed", None), Tensor):
+        raise UsageError(f"{source} adds no position embeddings to its cells: leave out positions=")
     if options.get("weights") != "random":
         load(source, network, config, options.get("weights"), projected=projected)
     preprocessing = Preprocessing(
@@ -115,7 +120,10 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
         parameters=sum(p.numel() for p in network.parameters()),
         options=_options.recorded(options),
     )
-    network.to(_options.precision(options))  # after the hash: it names the weights' source
+    # after the hash: it names the weights' source
+    network.to(_options.precision(options))
+    if placeless:
+        network.pos_embed.data.zero_()
     return Encoder(card, Intermediate(network, taking)).eval()
 
 

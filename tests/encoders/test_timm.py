@@ -104,6 +104,17 @@ def test_bf16_sees_nearly_the_same_and_is_another_encoder(vit: Encoder) -> None:
     assert float(F.cosine_similarity(exact, near, dim=-1).min()) > 0.999
 
 
+def test_positions_can_be_zero_as_they_were_in_released_code(vit: Encoder) -> None:
+    placeless = encoders.load(VIT + ",positions=zero")
+    assert placeless.card.weights == vit.card.weights, "it is an option, not other weights"
+    assert placeless.card.fingerprint != vit.card.fingerprint
+    even = torch.full((1, 3, 96, 160), 90, dtype=torch.uint8)  # all patches are alike
+    with torch.inference_mode():
+        told, untold = vit(even).grid.flatten(1, 2), placeless(even).grid.flatten(1, 2)
+    assert torch.allclose(untold, untold[:, :1].expand_as(untold), atol=1e-5), "no cell has a place"
+    assert not torch.allclose(told, told[:, :1].expand_as(told), atol=1e-3)
+
+
 def test_a_network_of_one_size_squashes() -> None:
     encoder = encoders.load("timm:test_maxvit,weights=random")
     assert encoder.card.preprocessing.fit == "squash"
@@ -148,6 +159,8 @@ def test_a_clip_models_pooled_vector_is_its_projection() -> None:
         (RESNET + ",fit=pad", "keep"),
         (RESNET + ",precision=half", "bf16"),
         (RESNET + ",sizes=3", "size"),
+        (RESNET + ",positions=zero", "no position embeddings"),
+        (VIT + ",positions=none", "zero"),
         ("timm:test_resnet.r160_in1k,seed=1", "weights=random"),
     ],
 )

@@ -267,6 +267,14 @@ def test_a_fault_is_caught_by_its_check(
         assert caught <= {check, *besides, *ALWAYS}, "and no other check is blamed"
 
 
+def test_positions_that_were_asked_to_be_zero_are_still_called_a_fault() -> None:
+    spec = VIT + ",positions=zero"
+    encoder, source = encoders.load(spec), sources.of(spec)
+    assert "all zero" in findings(encoder, source)["positions"].reason
+    alike = {"positions", "positions at the native size", "positions at a rectangle"}
+    assert {"positions"} <= failed(encoder, source) <= alike | ALWAYS
+
+
 @pytest.mark.slow
 def test_quickgelu_weights_in_a_network_of_gelu() -> None:
     encoder, source = encoders.load(CLIP), sources.of(CLIP)
