@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Self, TypeVar, final, overload
 
 import numpy as np
@@ -220,3 +221,24 @@ class Rows(Sequence[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         return map(self._whole.__getitem__, self._indices.tolist())
+
+
+@final
+class Joined(Column[T]):
+    """Sequences one after another, without copying them."""
+
+    def __init__(self, *parts: Sequence[T]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def row(self, index: int) -> T:
+        if index >= len(self):
+            raise IndexError(index)
+        part = int(np.searchsorted(self._ends, index, side="right"))
+        return self._parts[part][index - int(self._ends[part]) + len(self._parts[part])]
+
+    def __iter__(self) -> Iterator[T]:
+        return chain.from_iterable(self._parts)

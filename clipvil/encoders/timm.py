@@ -12,7 +12,7 @@ untouched at the native size: with zeros in their place a CLIP ViT loses half it
 Options  size=448 or size=384x640 (height x width), fit=keep|squash|crop, layer=-2, weights=FILE
          (.safetensors, or torch's format read without running code), weights=random with seed=0,
          precision=bf16 (weights too: 2 to 3 times as fast where the processor knows it),
-         positions=zero (a ViT's embeddings, the class token's too, as in that paper's released code)
+         positions=zero (a ViT's embeddings, its class token's too, as in that paper's release)
 """
 
 from __future__ import annotations

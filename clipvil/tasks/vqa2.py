@@ -1,7 +1,8 @@
 """VQA v2: open questions about COCO pictures, each answered by ten people.
 
 Source   https://visualqa.org, arXiv:1612.00837; `vqa2@cp`: arXiv:1712.00377, the same questions
-         split anew so that the answers to each kind of question are others than in training
+         split anew so that the answers to each kind of question are others than in training;
+         `vqa2@vg`: Visual Genome's questions to train on as well (see `_vg`)
 Files    v2_OpenEnded_mscoco_{split}_questions.json and v2_mscoco_{split}_annotations.json;
          `vqa2@cp`: vqacp_v2_{split}_questions.json and vqacp_v2_{split}_annotations.json, bare
          arrays, each question with the COCO split of its picture
@@ -39,6 +40,7 @@ from clipvil.core import (
 from clipvil.files import find, read_rows, write_json
 from clipvil.metrics import ratio
 from clipvil.sources import coco_pictures
+from clipvil.tasks import _vg
 from clipvil.tasks._kept import kept
 from clipvil.tasks.base import (
     COLOURS,
@@ -271,6 +273,12 @@ def tiny(files: tuple[OfficialFile, ...], years: Mapping[str, str], root: Path) 
             write_json(root / file.name, rows if files is CP_FILES else {file.role: rows})
 
 
+def tiny_vg(root: Path) -> None:
+    """As `tiny`, and some of Visual Genome's."""
+    tiny(FILES, PICTURES, root)
+    _vg.tiny(root)
+
+
 TASK = Task(
     name="vqa2",
     version=1,
@@ -298,5 +306,13 @@ VARIANTS = {
         archives=(),  # both years, in either split
         examples=partial(examples, CP_FILES),
         tiny=partial(tiny, CP_FILES, CP_YEARS),
-    )
+    ),
+    "vg": replace(
+        TASK,
+        name="vqa2@vg",
+        summary="VQA v2 with Visual Genome's questions to train on too, but on no picture of val's",
+        files=FILES + _vg.FILES,
+        examples=_vg.added(TASK.examples, TASK.splits.report),
+        tiny=tiny_vg,
+    ),
 }

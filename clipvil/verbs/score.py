@@ -85,7 +85,7 @@ class Verb:
         """
         from clipvil.core import Data
 
-        roles = {file.role: file for file in task.files}
+        roles = {file.role: file for file in task.files if file.split == task.splits.report}
         given: dict[str, Path] = {
             role: path for role in ROLES if (path := getattr(self, role)) is not None
         }

@@ -1,6 +1,7 @@
 """Recipes and the rows over them: complete, with the published schedules, and ready to run."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ from clipvil.core import Data, UsageError
 from clipvil.evaluate.run import Arm, Plan, from_json, plainly, to_json
 from clipvil.evaluate.splits import Source
 from clipvil.recipes._rows import UPDATES
+from clipvil.tasks import _vg
 from clipvil.worlds import tabletop
 
 TRAIN2014 = 443_757  # questions
@@ -120,6 +122,29 @@ def test_a_dry_run_tells_what_it_found(
     said = capsys.readouterr().out
     assert recipes.rows()[QUICK].summary in said and "position embeddings were zero" in said
     assert "tiny:random: " in said and "400 steps of 512" in said and "disk: " in said
+
+
+def test_what_published_rows_did_otherwise_is_told_with_the_switch_for_it() -> None:
+    for name, row in recipes.rows().items():
+        assert ("positions=zero" in row.encoder) == ("without positions=zero" in row.known)
+        assert ("positions=zero" in row.encoder) == ("-vit-" in name)
+        assert ("--task vqa2@vg" in row.known) == (row.recipe == "vqa2_movie_mcan")
+
+
+def test_a_row_takes_visual_genomes_questions_too(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = tmp_path / "data"
+    shutil.copytree(data, more)
+    _vg.tiny(more)
+    name, found = "clip_vil/vqa/movie_mcan/clip-res50x4", []
+    for task in ("vqa2", "vqa2@vg"):
+        given = ("--data", str(more), "--encoder", "tiny:random", "--out", str(tmp_path / "run"))
+        assert run("train", name, "--task", task, *given, "--dry-run", "--json") == 0
+        found.append(json.loads(capsys.readouterr().out))
+    whole = [told["fit"] + told["select"] for told in found]
+    assert whole[0] < whole[1] and found[1]["pictures"] == found[0]["pictures"] + 3
+    assert {"vg-questions", "vg-images"} <= {file["role"] for file in found[1]["files"]}
 
 
 def test_a_recipe_needs_an_encoder(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

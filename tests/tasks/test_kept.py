@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipvil.columns import Interned, Numbered, Packed, Strings, Tuples
+from clipvil.columns import Interned, Joined, Numbered, Packed, Strings, Tuples
 from clipvil.core import Data, Example
 from clipvil.files import read_json, write_json
 from clipvil.tasks import _kept
@@ -35,6 +35,16 @@ def test_columns_are_put_together_as_they_were(
     known = Interned.of(Interned(texts).arrays())
     known.append("x")
     assert known[-1] == "x" and list(known)[:-1] == texts
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=4))
+def test_joined_columns_are_one_after_another(parts: list[list[str]]) -> None:
+    joined, flat = Joined(*parts), [text for part in parts for text in part]
+    assert list(joined) == flat and len(joined) == len(flat)
+    assert [joined[k] for k in range(-len(flat), len(flat))] == flat + flat
+    assert list(joined[1:-1]) == flat[1:-1]
+    with pytest.raises(IndexError):
+        joined[len(flat)]
 
 
 @pytest.fixture
