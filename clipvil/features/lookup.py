@@ -36,6 +36,7 @@ class Lookup:
             name: (store, index) for store in self._stores for name, index in store.ids.items()
         }
         self.width = self._stores[0].width
+        self.pooled_width = self._stores[0].pooled_width
 
     def __contains__(self, picture: str) -> bool:
         return picture in self._place
@@ -49,6 +50,11 @@ class Lookup:
         """The grid of a picture, [N, D], a view of the file."""
         store, index = self._place[picture]
         return store.read(index)
+
+    def pooled(self, picture: str) -> NDArray[Any] | None:
+        """The pooled vector of a picture, [P]; None where its encoder pools nothing."""
+        store, index = self._place[picture]
+        return store.pooled(index)
 
 
 @dataclass(frozen=True, slots=True)
