@@ -39,6 +39,7 @@ def plan(
     shots: Sequence[str] = ("5%", "20%", "100%"),
     seeds: int = 3,
     baseline: str | None = None,
+    beside: Sequence[str] = (),
     store: str | Path | None = None,
     jobs: int | None = None,
     limit: int | None = None,
@@ -50,12 +51,13 @@ def plan(
         shots: shares like `5%` or counts like `100` of training examples
         seeds: repetitions a cell
         baseline: the encoder that the others are compared with, by default the first
+        beside: more rows beside each encoder, of `probe` and `zero-shot`
         store: folder of feature stores, by default inside `out`
         jobs: processes of one thread each, by default one a core
         limit: test examples that are answered at most
         files: (role, split) -> path of a task's file that has another name
     """
-    from clipvil.evaluate.compare import Comparison
+    from clipvil.evaluate.compare import Comparison, rows_beside
 
     if not encoders:
         raise UsageError("name at least one encoder; `clipvil list encoders` shows some")
@@ -84,6 +86,7 @@ def plan(
         out=Path(out),
         store=Path(store) if store is not None else Path(out) / "stores",
         jobs=jobs or len(os.sched_getaffinity(0)),
+        beside=rows_beside(beside, encoders, tasks.load(task)),
     )
 
 

@@ -17,11 +17,12 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from clipvil import answers, progress
+from clipvil import answers, encoders, progress
 from clipvil.answers.base import Batches, Known
 from clipvil.core import Answer, Task
 from clipvil.data.sight import Blind, Shuffled, Sight, Statistics, Stored
-from clipvil.evaluate import protocol, splits
+from clipvil.encoders.base import device
+from clipvil.evaluate import probe, protocol, splits, zero_shot
 from clipvil.evaluate.answer import headline
 from clipvil.evaluate.run import (
     VOCABULARY,
@@ -71,20 +72,24 @@ def sight(plan: Plan, statistics: Statistics | None, files: list[str]) -> Sight:
     if not plan.arm.stores or statistics is None:
         return Blind()
     stored = Stored(Lookup(plan.arm.stores), statistics)
-    if plan.arm.control == "shuffled":
-        return Shuffled(stored, files, seed=plan.repetition)
-    return stored
+    match plan.arm.control:
+        case "shuffled":
+            return Shuffled(stored, files, seed=plan.repetition)
+        case "probe":
+            return probe.Averaged(stored)
+        case _:
+            return stored
 
 
 def fit_cell(plan: Plan) -> Fitted | None:
-    """Train a cell, or say how it ended where that is done; the prior needs no training."""
+    """Fit a cell, or say how it ended where that is done; None where no steps are taken."""
     main = processes().is_main_process  # of those that torchrun started, one holds the folder
     with locked(plan.folder) if main else nullcontext():
         return _fit(plan, plan.folder / "fitted.json")
 
 
 def fitted_in(folder: Path) -> Fitted | None:
-    """How training ended in a run folder; None for the prior."""
+    """How training ended in a run folder; None where no steps were taken."""
     facts = read_json(folder / "fitted.json")
     return Fitted.of(facts) if facts else None
 
@@ -99,7 +104,7 @@ def _fit(plan: Plan, done: Path) -> Fitted | None:
         (folder / "last.safetensors").unlink(missing_ok=True)
         return fitted_in(folder)
     write_json(folder / VOCABULARY, known.facts)
-    if plan.arm.control == "prior":
+    if plan.arm.control in ("prior", "zero-shot"):
         write_json(done, None)
         return None
     statistics = None
@@ -107,7 +112,7 @@ def _fit(plan: Plan, done: Path) -> Fitted | None:
         statistics = Statistics.of(Lookup(plan.arm.stores), scene.fit.pictures)
         write_statistics(folder / "statistics.safetensors", statistics)
     model = build(plan, known, statistics, seed=scene.seeds.init)
-    if plan.recipe.words is not None:
+    if plan.recipe.words is not None and plan.arm.control != "probe":
         found = fill(cast(nn.Embedding, model.embed), known.words, plan.recipe.words)
         progress.say(f"{plan.recipe.words} has {found:,} of {len(known.words):,} words")
 
@@ -118,10 +123,13 @@ def _fit(plan: Plan, done: Path) -> Fitted | None:
     fitting, selecting = data(scene.fit), data(scene.select)
 
     def validate(trained: nn.Module) -> float:
-        device = next(trained.parameters()).device
-        said = known.answers(trained, selecting, device)
+        said = known.answers(trained, selecting, next(trained.parameters()).device)
         return headline(scene.task, scene.select.examples, said)
 
+    if isinstance(model, probe.Probe):
+        fit_probe(model.to(device()), cast(probe.Batches, fitting), scene, validate, folder)
+        write_json(done, None)
+        return None
     fitted, seconds = fit_stages(plan, model, fitting, validate, scene.seeds)
     write_json(folder / "timing.json", {"fit": seconds})
     write_json(done, asdict(fitted), indent=1)
@@ -168,10 +176,30 @@ def fit_stages(
     return fitted, total
 
 
+def fit_probe(
+    model: probe.Probe,
+    fitting: probe.Batches,
+    scene: Scene,
+    validate: Callable[[nn.Module], float],
+    folder: Path,
+) -> None:
+    """Fill a linear probe; beside its weights stand its penalty and selection score."""
+    start = time.monotonic()
+    penalty, best = probe.fit(model, fitting, scene.fit.pictures, validate)
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    keep.save(folder / "best.safetensors", tensors, {"penalty": penalty, "select": best})
+    write_json(folder / "timing.json", {"fit": time.monotonic() - start})
+
+
 def build(plan: Plan, known: Known, statistics: Statistics | None, *, seed: int) -> nn.Module:
-    """The recipe's model with fresh weights from a seed, sized by the data."""
+    """The recipe's model, or the probe's, with fresh weights from a seed, sized by the data."""
     torch.manual_seed(seed)
-    return known.model(plan.recipe, 1 if statistics is None else len(statistics.mean))
+    width = 1 if statistics is None else len(statistics.mean)
+    if plan.arm.control == "probe":
+        return probe.Probe(
+            image_width=width, num_words=len(known.words), num_answers=known.counts["answers"]
+        )
+    return known.model(plan.recipe, width)
 
 
 def score_cell(plan: Plan) -> None:
@@ -210,6 +238,8 @@ def answers_of(
     statistics: Statistics | None,
 ) -> Mapping[str, Answer]:
     """What a cell answers to examples whose pictures its stores have."""
+    if plan.arm.control == "zero-shot":
+        return nearest(plan, test, known, zero_shot.stored(Lookup(plan.arm.stores)))
     if model is None:
         return known.prior(test.examples)
     return answer(test, known, model, sight(plan, statistics, sorted(test.files)))
@@ -223,18 +253,29 @@ def answer(
     return known.answers(model, data, next(model.parameters()).device)
 
 
+def nearest(
+    plan: Plan, test: splits.Part, known: Known, look: zero_shot.Look
+) -> Mapping[str, Answer]:
+    """Zero-shot answers out of those of the training subset."""
+    assert plan.arm.encoder is not None
+    tower, answered = encoders.load_text(plan.arm.encoder), known.facts["answers"]
+    where = device()
+    if isinstance(tower, nn.Module):
+        tower.to(where)
+    return zero_shot.answer(test.examples, test.pictures, look, tower, answered, where)
+
+
 def restore(plan: Plan, known: Known) -> tuple[nn.Module | None, Statistics | None]:
-    """A fitted cell's best model and its feature statistics; no model for the prior."""
+    """A fitted cell's best model and its feature statistics; no model where nothing is trained."""
     if not (plan.folder / "fitted.json").is_file():
         raise ValueError(f"{plan.folder} is not trained to its end: run the same train again")
     best, stored = plan.folder / "best.safetensors", plan.folder / "statistics.safetensors"
     statistics = read_statistics(stored) if stored.is_file() else None
-    if plan.arm.control == "prior":
+    if plan.arm.control in ("prior", "zero-shot"):
         return None, None
     model = build(plan, known, statistics, seed=0)
     model.load_state_dict(keep.part(keep.load(best)[0], "model."))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return model.to(device).eval(), statistics
+    return model.to(device()).eval(), statistics
 
 
 def manifest(plan: Plan, scene: Scene) -> dict[str, Any]:

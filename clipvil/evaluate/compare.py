@@ -7,12 +7,16 @@ is a folder; whatever is finished is not done again, so an interrupted compariso
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from clipvil import progress, registry
+from clipvil.core import Labels, Task
+from clipvil.encoders import load_text
 from clipvil.errors import UsageError
+from clipvil.evaluate.result import Control
 from clipvil.evaluate.run import Arm, Plan
 from clipvil.evaluate.splits import Source
 from clipvil.evaluate.workers import Workers, cell_job
@@ -20,11 +24,15 @@ from clipvil.files import read_json, write_json
 from clipvil.train.recipe import Recipe
 
 PRIOR, TEXT = "answer prior", "text only"  # rows beside the encoders
+ASKED: Mapping[Control, str] = {"probe": "linear probe", "zero-shot": "zero-shot"}
+"""Rows beside each encoder where they are asked for, and how they are called."""
+TRAINED: tuple[Control | None, ...] = (None, "text", "shuffled")
+"""Whose models take steps; all others have neither rates nor anything to choose by them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What is compared, as a person asked for it."""
+    """What is compared, as a person asked for it; `beside` are rows and the encoders with one."""
 
     source: Source
     encoders: tuple[str, ...]
@@ -36,6 +44,7 @@ class Comparison:
     out: Path
     store: Path
     jobs: int
+    beside: Mapping[Control, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.baseline not in self.encoders:
@@ -55,18 +64,64 @@ class Comparison:
         return self.recipe.rates or (self.recipe.stages[0].learning_rate,)
 
 
+def rows_beside(
+    asked: Sequence[str], encoders: Sequence[str], task: Task
+) -> dict[Control, tuple[str, ...]]:
+    """Rows that a comparison has on demand, each with the encoders that can have it.
+
+    Raises
+        UsageError: nobody knows such a row, or neither task nor any encoder can have it
+    """
+    if asked and not isinstance(task.answer, Labels):
+        raise UsageError(f"rows beside need a closed list of answers, which {task.name} has not")
+    rows = dict[Control, tuple[str, ...]]()
+    for name in asked:
+        control = next((known for known in ASKED if known == name), None)
+        if control is None:
+            raise registry.unknown("row beside the encoders", name, ASKED)
+        rows[control] = tuple(encoders)
+    if "zero-shot" in rows:
+        rows["zero-shot"] = with_text(encoders)
+    return rows
+
+
+def with_text(encoders: Sequence[str]) -> tuple[str, ...]:
+    """The encoders that have a text tower; the others are told.
+
+    Raises
+        UsageError: none has
+    """
+    reasons = dict[str, str]()
+    for name in encoders:
+        try:
+            load_text(name)
+        except UsageError as error:
+            reasons[name] = str(error)
+    if len(reasons) == len(encoders):
+        raise UsageError(f"no encoder for a zero-shot row: {'; '.join(reasons.values())}")
+    for name, reason in reasons.items():
+        progress.say(f"no zero-shot row for {name}: {reason}")
+    return tuple(name for name in encoders if name not in reasons)
+
+
 def arms(comparison: Comparison, seen: Sequence[Arm]) -> list[Arm]:
-    """The encoders, then what always stands beside them."""
+    """The encoders, then what stands beside them: always, and where it was asked for."""
     base = next(arm for arm in seen if arm.encoder == comparison.baseline)
     shuffled = replace(base, name=f"{base.name}, pictures shuffled", control="shuffled")
-    beside = [shuffled, Arm(name=TEXT, control="text"), Arm(name=PRIOR, control="prior")]
-    return [*seen, *beside]
+    always = [shuffled, Arm(name=TEXT, control="text"), Arm(name=PRIOR, control="prior")]
+    asked = [
+        replace(arm, name=f"{arm.name}, {ASKED[control]}", control=control)
+        for control, encoders in comparison.beside.items()
+        for arm in seen
+        if arm.encoder in encoders
+    ]
+    return [*seen, *always, *asked]
 
 
 def plans(comparison: Comparison, arm: Arm, shots: str, repetition: int) -> list[Plan]:
     """The cells of an encoder, size and repetition, one a learning rate."""
     where = comparison.out / "cells" / folder_name(arm.name) / folder_name(shots)
-    rates = comparison.rates if arm.control != "prior" else comparison.rates[:1]
+    rates = comparison.rates if arm.control in TRAINED else comparison.rates[:1]
     return [
         Plan(
             source=comparison.source,

@@ -13,13 +13,14 @@ import torch
 
 from clipvil import answers
 from clipvil.data.sight import Blind
+from clipvil.encoders import load_text
 from clipvil.encoders.base import Encoder
-from clipvil.evaluate import protocol, splits
+from clipvil.evaluate import protocol, splits, zero_shot
 from clipvil.evaluate.compare import TEXT, Comparison, arms, plans
 from clipvil.evaluate.run import Arm, Plan
 from clipvil.features.lookup import missing
 
-TRIED = 8  # pictures that are encoded to learn the speed
+TRIED = 8  # pictures that are encoded, and sentences that are read, to learn the speed
 READ = 5_000  # fitting examples whose words and answers size the model that is tried
 
 
@@ -81,8 +82,13 @@ def estimate(comparison: Comparison, encoders: Sequence[Encoder]) -> Estimate:
         )
         answer += times * comparison.seeds * len(amounts) * questions * forward
         run_bytes += times * trainings * len(amounts) * parameters * 4 * len(steps)
+    towers = comparison.beside.get("zero-shot", ())
+    if towers:
+        spent = sentences(comparison, fitting) * sum(map(sentence_second, towers))
+        answer += comparison.seeds * len(amounts) * spent
+    rows = len(encoders) + 3 + sum(map(len, comparison.beside.values()))
     return Estimate(
-        cells=(len(encoders) + 3) * len(amounts) * comparison.seeds,
+        cells=rows * len(amounts) * comparison.seeds,
         trainings=(len(encoders) + 2) * len(amounts) * trainings,
         encode_seconds=encode / min(comparison.jobs, len(encoders)),
         train_seconds=train / comparison.jobs,
@@ -116,6 +122,20 @@ def encode_second(encoder: Encoder, files: Sequence[Path]) -> float:
     pixels = torch.zeros(min(TRIED, len(files)), 3, height, width, dtype=torch.uint8)
     with torch.inference_mode():
         return timed(lambda: encoder(pixels)) / len(pixels)
+
+
+def sentences(comparison: Comparison, fitting: splits.Part) -> int:
+    """Sentences that a zero-shot cell reads at most: those of all the answers there are."""
+    source, config = comparison.source, comparison.recipe.config
+    known = answers.learn(source.load(), fitting.examples, config).counts["answers"]
+    return known * sum(len({e.words for e in test.examples}) for _, test in splits.tests(source))
+
+
+def sentence_second(encoder: str) -> float:
+    """Seconds in which the text tower beside an encoder reads a sentence."""
+    tower, some = load_text(encoder), ["how many words has a question with its answer"] * TRIED
+    with torch.inference_mode():
+        return timed(lambda: zero_shot.read(tower, some, torch.device("cpu"))) / TRIED
 
 
 def step_seconds(

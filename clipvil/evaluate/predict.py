@@ -10,8 +10,8 @@ from clipvil import encoders
 from clipvil.core import Data, Example, Said, Segment
 from clipvil.data.sight import Blind, Live, Sight, Statistics
 from clipvil.encoders.base import Encoder, device
-from clipvil.evaluate import splits
-from clipvil.evaluate.cell import answer, answers_of, restore
+from clipvil.evaluate import splits, zero_shot
+from clipvil.evaluate.cell import answer, answers_of, nearest, restore
 from clipvil.evaluate.run import Plan, read_known, read_plan
 from clipvil.features.lookup import gather
 
@@ -39,7 +39,9 @@ def answer_one(folder: Path, picture: Path, question: str) -> str:
     model, statistics = restore(plan, known)
     example = Example(id="0", cluster="0", text=(Segment(question),))
     part = splits.Part([example], ["picture"], {"picture": picture})
-    if model is None:
+    if plan.arm.control == "zero-shot":
+        said = nearest(plan, part, known, zero_shot.live(encoder_of(plan), part.files))
+    elif model is None:
         said = known.prior(part.examples)
     else:
         said = answer(part, known, model, live(plan, part, statistics))
@@ -70,7 +72,7 @@ def answer_split(
         part = part.rows(range(min(limit, len(part.examples))))
     known = read_known(plan)
     model, statistics = restore(plan, known)
-    if model is not None and plan.arm.encoder is not None:
+    if plan.arm.encoder is not None:
         wanted = {name: part.files[name] for name in part.pictures}
         # names are paths under a data folder: another folder's features must not be mistaken
         root = str(source.data.root and source.data.root.resolve())

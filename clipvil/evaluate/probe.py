@@ -22,7 +22,8 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from clipvil.data import Grids, LabelBatch, Sight
+from clipvil.data.labels import LabelBatch
+from clipvil.data.sight import Grids, Sight
 
 WORDS = 1_000  # of a bag: the most frequent ones of the training subset
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)  # of features of unit variance, a training example

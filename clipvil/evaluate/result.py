@@ -20,7 +20,7 @@ ABOUT = "about.json"
 FULL = "100%"  # how `shots` spells the whole of the training pictures
 
 Family = Literal["primary", "shift", "control", "exploratory"]
-Control = Literal["prior", "text", "shuffled"]
+Control = Literal["prior", "text", "shuffled", "probe", "zero-shot"]
 
 
 class Seed(msgspec.Struct, frozen=True, kw_only=True):

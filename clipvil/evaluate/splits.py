@@ -14,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from clipvil import tasks
 from clipvil.columns import Rows
 from clipvil.core import Data, Example, Task
@@ -43,8 +45,9 @@ class Part:
 
     def rows(self, indices: Any) -> Part:
         """Some of the examples."""
-        examples = Rows(self.examples, indices)
-        return Part(examples, [self.pictures[int(i)] for i in indices], self.files)
+        chosen = np.asarray(indices, np.int64)
+        pictures = [self.pictures[i] for i in chosen.tolist()]
+        return Part(Rows(self.examples, chosen), pictures, self.files)
 
 
 def digest(parts: Sequence[Part]) -> str:

@@ -13,7 +13,8 @@ Shapes   B pictures, A answers, P pooled width
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clipvil.core import Answer, Example, Said
-from clipvil.encoders.base import TextEncoder
+from clipvil.encoders.base import Encoded, Encoder, TextEncoder
 from clipvil.features.lookup import Lookup
 
 SENTENCE = "{question} {answer}"
@@ -83,5 +84,20 @@ def stored(lookup: Lookup) -> Look:
             if name in lookup:
                 seen[row] = torch.from_numpy(np.array(lookup.pooled(name), np.float32))
         return seen
+
+    return look
+
+
+def live(encoder: Encoder, files: Mapping[str, Path]) -> Look:
+    """Pooled vectors straight from pixels, by name of the picture."""
+
+    def look(pictures: Sequence[str]) -> Float[Tensor, "B P"]:
+        return torch.cat([one(files[name]) for name in pictures])
+
+    def one(path: Path) -> Float[Tensor, "1 P"]:
+        pixels = torch.from_numpy(encoder.preprocessing.read(path).values)[None]
+        seen: Encoded = encoder(pixels.to(encoder.mean.device))
+        assert seen.pooled is not None, "who has a text tower pools"
+        return seen.pooled
 
     return look

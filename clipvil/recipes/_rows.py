@@ -61,7 +61,10 @@ def shown(score: float | None) -> str:
 
 
 NO_MASK = "cells are laid into 32 x 32, the empty ones seen: --config.field 32"
-NO_POSITION = "position embeddings were zero, and are: --encoder without positions=zero has them"
+NO_POSITION = (
+    "position embeddings were zero, and are: --encoder without positions=zero has them; Pythia's "
+    "cells came out of the last block but one: layer=-2"
+)
 MORE = "val2014 and Visual Genome's questions were trained on too: --task vqa2@vg adds the latter"
 
 

@@ -28,7 +28,7 @@ VARIABLES = {
     INK: "var(--ink)", SOFT: "var(--soft)", RULE: "var(--rule)",
 }  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P")
-CONTROL_MARKERS = ("x", "+", "d", "1")
+CONTROL_MARKERS = ("x", "+", "d", "1", "*", "2", "p", "3", "h", "4")
 DASHES = ((4, 2), (1.5, 1.5), (6, 2, 1, 2), (2, 3))
 WIDTH = 4.2  # inches; at 360 CSS pixels a point is then about a pixel
 STYLE: Any = {
@@ -42,8 +42,9 @@ STYLE: Any = {
 def look(view: Comparison, who: str) -> dict[str, Any]:
     """Colour, marker and line of an encoder or control, the same in every figure."""
     if who in view.controls:
-        place = list(view.controls).index(who) % len(DASHES)
-        return {"color": SOFT, "marker": CONTROL_MARKERS[place], "dashes": DASHES[place]}
+        place = list(view.controls).index(who)
+        marker = CONTROL_MARKERS[place % len(CONTROL_MARKERS)]
+        return {"color": SOFT, "marker": marker, "dashes": DASHES[place % len(DASHES)]}
     place = view.encoders.index(who)
     dashes = (None, None) if place < len(SERIES) else (5, 1)
     i = place % len(SERIES)

@@ -11,6 +11,8 @@ CONTROLS: dict[Control, str] = {
     "prior": "answers without picture or question",
     "text": "reads the question only",
     "shuffled": "sees another question's picture",
+    "probe": "adds up the mean cell and the question's words, nothing between",
+    "zero-shot": "nothing trained: the sentence nearest to the picture for its text tower",
 }
 
 

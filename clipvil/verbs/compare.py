@@ -29,6 +29,8 @@ class Verb:
     """repetitions of every cell"""
     baseline: str | None = None
     """the encoder that the others are compared with; by default the first"""
+    beside: tuple[str, ...] = ()
+    """more rows beside each encoder: probe (a linear one), zero-shot (where it has a text tower)"""
     store: Path | None = None
     """folder of feature stores; by default inside --out"""
     jobs: int | None = None
@@ -51,7 +53,8 @@ class Verb:
         comparison = api.plan(
             task=self.task, data=self.data, encoders=self.encoders, out=self.out, model=self.model,
             recipe=self.recipe, shots=self.shots, seeds=self.seeds, baseline=self.baseline,
-            store=self.store, jobs=self.jobs, limit=self.limit, files=given(self.file),
+            beside=self.beside, store=self.store, jobs=self.jobs, limit=self.limit,
+            files=given(self.file),
         )  # fmt: skip
         tell_plan(comparison, api.estimate(comparison), as_json=self.json and self.dry_run)
         if self.dry_run:
@@ -95,8 +98,10 @@ def tell_plan(comparison: object, estimate: object, *, as_json: bool) -> None:
         print(json.dumps(told))
         return
     pictures = ", ".join(f"{count:,} for {name}" for name, count in estimate.pictures.items())
+    beside = 3 + sum(map(len, comparison.beside.values()))
     parts = [
-        f"{estimate.cells} cells: {len(comparison.encoders)} encoders and 3 rows beside them, "
+        f"{estimate.cells} cells: {len(comparison.encoders)} encoders and {beside} rows beside "
+        f"them, "
         f"{len(comparison.shots)} sizes, {comparison.seeds} seeds; {estimate.trainings} trainings",
         f"pictures to encode: {pictures}, {progress.duration(estimate.encode_seconds)}",
         f"training {progress.duration(estimate.train_seconds)}, answering "

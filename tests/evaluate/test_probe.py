@@ -7,10 +7,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from clipvil.answers.labels import Known
 from clipvil.core import Example, Humans, Segment
-from clipvil.data import Grids, LabelBatch, LabelData, Vocabulary
+from clipvil.data import LabelBatch, LabelData, Vocabulary
+from clipvil.data.sight import Grids
 from clipvil.evaluate import probe
-from clipvil.evaluate.answer import answer_labels
 from clipvil.evaluate.probe import Averaged, Moments, Probe, bag, fit, mean_cell
 from clipvil.tasks import load
 
@@ -66,9 +67,8 @@ def fresh(vocabulary: Vocabulary) -> Probe:
 
 def right(trained: torch.nn.Module, numbers: Sequence[int], vocabulary: Vocabulary) -> float:
     examples, _ = asked(numbers)
-    said = answer_labels(
-        trained, data(numbers, vocabulary), vocabulary.answers, torch.device("cpu")
-    )
+    known = Known(LABELS, vocabulary, 14)
+    said = known.answers(trained, data(numbers, vocabulary), torch.device("cpu"))
     return float(np.mean([LABELS.credit(e).get(said[e.id].text, 0.0) for e in examples]))
 
 

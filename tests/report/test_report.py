@@ -2,14 +2,16 @@
 
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import cast, get_args
 from xml.etree import ElementTree
 
 import msgspec
 import pytest
 
 from clipvil import cli
-from clipvil.evaluate.result import About, Cell, Difference, Mean, Record, read_records
+from clipvil.evaluate.result import About, Cell, Control, Difference, Mean, Record, read_records
 from clipvil.report import figures, page, tables, view, words
 from clipvil.report.view import Comparison
 
@@ -24,6 +26,15 @@ def change(comparison: Comparison, **fields: object) -> Difference:
     found = comparison.against("tiny:clip", "20%")
     assert found is not None
     return msgspec.structs.replace(found, **fields)
+
+
+def test_every_kind_of_control_is_told_and_looks_its_own(comparison: Comparison) -> None:
+    assert view.CONTROLS.keys() == set(get_args(Control))
+    more = {f"encoder {k}, linear probe": cast(Control, "probe") for k in range(6)}
+    many = replace(comparison, controls=comparison.controls | more)
+    looks = [(look["marker"], look["dashes"]) for who in many.all
+             if (look := figures.look(many, who))]  # fmt: skip
+    assert len(set(looks)) == len(many.all) == 12
 
 
 # ---------------------------------------------------------------------------- words
