@@ -36,6 +36,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(world: Path, out: Path) -> list[str]:
     asked = ["compare", "--task", "vqa2", "--data", str(world / "world"), "--out", str(out)]
     asked += ["--encoders", "tiny:clip", "tiny:random", "--shots", "100%", "--seeds", "2"]
+    asked += ["--beside", "probe", "zero-shot"]
     asked += ["--recipe", f"module:{world / 'own.py'}:recipe", "--jobs", "2"]
     return [sys.executable, "-m", "clipvil.cli", *asked]
 
