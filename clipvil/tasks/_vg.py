@@ -67,9 +67,9 @@ def added(read: Read, report: str) -> Read:
         official = read(data, split)
         if split != "train":
             return official
-        more = whole(data, split)
-        reported = {example.cluster for example in read(data, report)}
-        clusters = [example.cluster for example in more]
+        more, held = whole(data, split), read(data, report)
+        assert isinstance(more, Questions) and isinstance(held, Questions)
+        clusters, reported = list(more.clusters), set(held.clusters)
         rows = [row for row, cluster in enumerate(clusters) if cluster not in reported]
         if out := len(more) - len(rows):
             count = len(reported & set(clusters))

@@ -154,5 +154,5 @@ def test_pictures_that_no_store_has_are_encoded_first(
     count = api.predict_split(made.folder, tmp_path / "said.json", data=tmp_path / "data", limit=9)
     said = dict(made.source.load().read(tmp_path / "said.json"))
     assert count == len(said) == 9
-    assert len({answer for answer in said.values() if answer}) > 1
+    assert len(set(said.values())) > 1
     assert list(made.folder.glob("stores-*"))
