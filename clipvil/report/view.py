@@ -101,7 +101,7 @@ class Comparison:
 
     @property
     def trained(self) -> list[Cell]:
-        """One cell a trained model."""
+        """One cell a model; those that take no steps have no `converged`."""
         return [c for c in self.cells
                 if c.shift is None and c.stratum is None and c.metric == self.metric]  # fmt: skip
 

@@ -173,8 +173,9 @@ def cautions(view: Comparison) -> list[str]:
         if close:
             found.append(f"{who} is not told apart from text alone with {_listed(close)}.")
     if view.unconverged:
+        steps = [cell for cell in view.trained if cell.converged is not None]
         found.append(
-            f"{len(view.unconverged)} of {len(view.trained)} trained models had not converged: "
+            f"{len(view.unconverged)} of {len(steps)} trained models had not converged: "
             "their selection score was still rising in the last tenth of training."
         )
     if any(size.full for size in view.sizes):

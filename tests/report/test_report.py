@@ -78,7 +78,7 @@ def test_cautions_name_text_alone_and_what_did_not_converge(records: list[Record
     (one,) = view.comparisons(low)
     said = words.cautions(one)
     assert "Text alone reaches the score of tiny:clip with 5 % and 20 %." in said
-    assert any("1 of 48 trained models had not converged" in text for text in said)
+    assert any("1 of 45 trained models had not converged" in text for text in said)
     assert "At 100 % seeds vary initialisation and order only." in said
 
 
