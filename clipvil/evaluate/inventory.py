@@ -6,6 +6,7 @@ Computed for `data check`; plain data throughout, as it is printed.
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,9 @@ def inventory(task: Task, root: Path) -> dict[str, Any]:
         index = None
         problems.append(str(error))
     files = [file_row(file, root, purposes) for file in task.files]
-    present = {row["split"] for row in files if row["path"]}
+    uses = Counter(row["path"] for row in files)
+    # what serves every split, as navigation graphs do, does not tell that one of them is there
+    present = {row["split"] for row in files if row["path"] and uses[row["path"]] == 1}
     splits, seen = dict[str, dict[str, Any]](), dict[str, Collection[str]]()
     for split in dict.fromkeys(file.split for file in task.files):
         if split in present or split not in purposes.hidden:

@@ -84,3 +84,13 @@ def test_a_folder_of_files_is_one_official_file(root: Path) -> None:
         (root / "x" / "connectivity" / f"{k}.json").write_text("[]")
     row = files(inventory(replace(TASK, files=(*TASK.files, graphs)), root))["connectivity"]
     assert (row["path"], row["bytes"]) == (str(root / "x" / "connectivity"), 6)
+
+
+def test_files_that_all_splits_share_make_no_hidden_split_wanted(tmp_path: Path) -> None:
+    task = tasks.load("r2r")
+    task.tiny(tmp_path)
+    (hidden,) = task.splits.hidden
+    for path in tmp_path.rglob(f"*{hidden}*"):
+        path.unlink()
+    found = inventory(task, tmp_path)
+    assert found["complete"] and hidden not in found["splits"]
