@@ -5,30 +5,34 @@ Shapes   B batch, N cells of width I
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
 from clipvil import pictures as opening
+from clipvil import progress
 from clipvil.features.lookup import Lookup
 
 if TYPE_CHECKING:
-    from clipvil.encoders.base import Encoder
+    from clipvil.encoders.base import Preprocessing
 
 SAMPLE = 2_000  # pictures that feature statistics are read from at most
+ROOM = 512 << 20  # bytes of decoded pictures that are kept
 
 
 class Grids(NamedTuple):
     """Cells of some pictures, row by row, padded to the longest; `grid`: rows and columns."""
 
-    image: Float[Tensor, "B N I"]
+    image: Num[Tensor, "B N I"]  # pixels are whole numbers
     seen: Bool[Tensor, "B N"]
     grid: Int[Tensor, "B 2"]
 
@@ -67,11 +71,15 @@ class Statistics:
     @classmethod
     def of(cls, lookup: Lookup, pictures: Sequence[str]) -> Statistics:
         """Read off the fitting pictures, an even sample of them where they are many."""
-        names = sorted(name for name in set(pictures) if name in lookup)
-        names = names[:: -(-len(names) // SAMPLE)] if names else names
-        total, square, count = np.zeros(lookup.width), np.zeros(lookup.width), 0
-        for name in names:
-            cells = lookup.read(name).astype(np.float64)  # [N, I]
+        known = (name for name in sample(pictures) if name in lookup)
+        return cls.over(lookup.width, map(lookup.read, known))
+
+    @classmethod
+    def over(cls, width: int, grids: Iterable[Float[NDArray[Any], "N I"]]) -> Statistics:
+        """Read off the cells of each picture."""
+        total, square, count = np.zeros(width), np.zeros(width), 0
+        for grid in grids:
+            cells = grid.astype(np.float64)
             total += cells.sum(0)
             square += (cells**2).sum(0)
             count += len(cells)
@@ -80,6 +88,12 @@ class Statistics:
         # a channel that never changes says nothing: it stays at zero instead of dividing by zero
         deviation[deviation < 1e-6 * max(1e-12, float(deviation.max(initial=0.0)))] = np.inf
         return cls(mean.astype(np.float32), deviation.astype(np.float32))
+
+
+def sample(pictures: Sequence[str]) -> list[str]:
+    """An even sample of distinct pictures, in the order of their names."""
+    names = sorted(set(pictures))
+    return names[:: -(-len(names) // SAMPLE)] if names else names
 
 
 class Stored:
@@ -107,31 +121,55 @@ class Stored:
         return Grids(*map(torch.from_numpy, (image, seen, grid)))
 
 
-class Live:
-    """Grids straight from pixels, by an encoder that is at hand instead of a store."""
+class Shown:
+    """Pictures as they are, for a model that brings its encoder: a cell is a pixel, 0 to 255.
 
-    def __init__(self, encoder: Encoder, files: Mapping[str, Path], statistics: Statistics) -> None:
-        self._encoder, self._files, self._statistics = encoder, files, statistics
-        self.width = encoder.card.width
+    What was decoded is kept in memory, the latest `room` bytes of it.
+    """
+
+    width = 3
+
+    def __init__(
+        self, preprocessing: Preprocessing, files: Mapping[str, Path], room: int = ROOM
+    ) -> None:
+        self._preprocessing, self._files, self._room = preprocessing, files, room
+        self._kept = OrderedDict[str, UInt8[NDArray[np.uint8], "H W 3"]]()
+        self._held = 0  # bytes
+        self._told = set[str]()
 
     def look(self, pictures: Sequence[str]) -> Grids:
-        """Encode each picture by itself: their sizes may differ."""
-        grids = [self._grid(self._files[name]) for name in pictures]  # each [R, C, I]
-        grid = torch.tensor([seen.shape[:2] for seen in grids])
+        """The pixels of each picture; one that cannot be read has none, which is said once."""
+        found = {name: self._kept[name] for name in pictures if name in self._kept}
+        new = [name for name in dict.fromkeys(pictures) if name not in found]
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # Pillow lets others run
+            found |= zip(new, pool.map(self._read, new), strict=True)
+        for name in dict.fromkeys(pictures):
+            self._keep(name, found[name])
+        grid = np.array([found[name].shape[:2] for name in pictures], np.int64)
         counts = grid.prod(1)
-        image = torch.zeros(len(grids), int(counts.max()), self.width)
-        for row, cells in enumerate(grids):
-            image[row, : counts[row]] = cells.flatten(0, 1)
-        return Grids(image, torch.arange(image.shape[1]) < counts[:, None], grid)
+        image = np.zeros((len(pictures), max(1, counts.max()), 3), np.uint8)
+        for row, (name, count) in enumerate(zip(pictures, counts, strict=True)):
+            image[row, :count] = found[name].reshape(-1, 3)
+        seen = np.arange(image.shape[1]) < counts[:, None]  # [B, N]
+        return Grids(*map(torch.from_numpy, (image, seen, grid)))
 
-    def _grid(self, path: Path) -> Float[Tensor, "R C I"]:
-        pixels = self._encoder.preprocessing(opening.read(path)).values
-        with torch.inference_mode():
-            ready = torch.from_numpy(pixels)[None].to(self._encoder.mean.device)
-            grid = self._encoder(ready).grid[0].float().cpu()
-        mean, deviation = self._statistics.mean, self._statistics.deviation
-        standard: Tensor = (grid - torch.from_numpy(mean)) / torch.from_numpy(deviation)
-        return standard
+    def _read(self, name: str) -> UInt8[NDArray[np.uint8], "H W 3"]:
+        try:
+            return self._preprocessing.read(self._files[name]).values.transpose(1, 2, 0)
+        except opening.BrokenPictureError as error:
+            if name not in self._told:
+                self._told.add(name)
+                progress.say(f"{self._files[name]}: {error}; it counts as empty")
+            return np.zeros((0, 0, 3), np.uint8)
+
+    def _keep(self, name: str, pixels: NDArray[np.uint8]) -> None:
+        """Keep what was looked at last, as far as there is room."""
+        if name not in self._kept:
+            self._held += pixels.nbytes
+        self._kept[name] = pixels
+        self._kept.move_to_end(name)
+        while self._held > self._room:
+            self._held -= self._kept.popitem(last=False)[1].nbytes
 
 
 class Shuffled:

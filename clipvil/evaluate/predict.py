@@ -8,12 +8,13 @@ from pathlib import Path
 
 from clipvil import encoders
 from clipvil.core import Data, Example, Said, Segment
-from clipvil.data.sight import Blind, Live, Sight, Statistics
+from clipvil.data.sight import Blind, Shown, Sight
 from clipvil.encoders.base import Encoder, device
 from clipvil.evaluate import splits, zero_shot
 from clipvil.evaluate.cell import answer, answers_of, nearest, restore
 from clipvil.evaluate.run import Plan, read_known, read_plan
 from clipvil.features.lookup import gather
+from clipvil.models._seeing import Seeing
 
 
 def encoder_of(plan: Plan) -> Encoder:
@@ -44,17 +45,15 @@ def answer_one(folder: Path, picture: Path, question: str) -> str:
     elif model is None:
         said = known.prior(part.examples)
     else:
-        said = answer(part, known, model, live(plan, part, statistics))
+        seeing: Sight = Blind()
+        if plan.arm.encoder is not None and statistics is not None:
+            encoder = encoder_of(plan)
+            model = Seeing(model, encoder, statistics).to(device())
+            seeing = Shown(encoder.preprocessing, part.files)
+        said = answer(part, known, model, seeing)
     told = said["0"]
     assert isinstance(told, Said)
     return told.text
-
-
-def live(plan: Plan, part: splits.Part, statistics: Statistics | None) -> Sight:
-    """Pictures seen from their pixels."""
-    if plan.arm.encoder is None or statistics is None:
-        return Blind()
-    return Live(encoder_of(plan), part.files, statistics)
 
 
 def answer_split(
