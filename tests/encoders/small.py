@@ -58,6 +58,7 @@ HF: dict[str, dict[str, Any]] = {
     },
 }
 PICTURES = {
+    "image_processor_type": "ViTImageProcessor",
     "image_mean": [0.5, 0.4, 0.3],
     "image_std": [0.2, 0.25, 0.3],
     "resample": 3,
