@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from clipvil.files import write_bytes
+from clipvil.models._seeing import Seeing
 from clipvil.models.base import Loss
 from clipvil.train import keep
 from clipvil.train.recipe import Stage
@@ -101,17 +102,27 @@ def rate(step: int, steps: int, stage: Stage) -> float:
     return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm)))
 
 
+def groups_of(model: nn.Module, stage: Stage) -> list[dict[str, Any]]:
+    """The weights that are learnt, and the share of the learning rate that each follows."""
+    own = {*model.encoder.parameters()} if isinstance(model, Seeing) else set()
+    learnt = [p for p in model.parameters() if p.requires_grad]
+    groups = [([p for p in learnt if p not in own], 1.0)]
+    groups += [([p for p in learnt if p in own], stage.encoder_rate)]
+    return [{"params": weights, "share": share} for weights, share in groups if weights]
+
+
 def optimizer_of(model: nn.Module, stage: Stage) -> Optimizer:
-    """The stage's optimizer over all weights of a model."""
+    """The stage's optimizer over all weights of a model that are learnt."""
+    groups = groups_of(model, stage)
     settings: dict[str, Any] = {
         "lr": stage.learning_rate, "betas": stage.betas, "eps": stage.epsilon,
         "weight_decay": stage.weight_decay,
     }  # fmt: skip
     match stage.optimizer:
         case "adamw":
-            return torch.optim.AdamW(model.parameters(), fused=True, **settings)
+            return torch.optim.AdamW(groups, fused=True, **settings)
         case "adamax":
-            return torch.optim.Adamax(model.parameters(), foreach=True, **settings)
+            return torch.optim.Adamax(groups, foreach=True, **settings)
         case _:
             assert_never(stage.optimizer)
 
@@ -161,7 +172,7 @@ def fit(
         mine = indices[accelerator.process_index :: accelerator.num_processes]
         ready = batch(mine).to(accelerator.device)
         for group in optimizer.param_groups:
-            group["lr"] = rate(loop.step, loop.steps, stage)
+            group["lr"] = group["share"] * rate(loop.step, loop.steps, stage)
         with half:
             loss = joined(objective(ready), accelerator)
         value = float(accelerator.reduce(loss.detach(), "mean"))

@@ -25,6 +25,8 @@ class Stage:
     """examples a step, over all processes"""
     learning_rate: float = 1e-4
     """highest learning rate"""
+    encoder_rate: float = 0.1
+    """learning rate of an encoder that is trained, as a share of `learning_rate`"""
     warmup: float = 0.1
     """share of the steps in which the learning rate rises; it falls along a cosine after"""
     warmup_from: float = 0.0
@@ -68,6 +70,11 @@ class Recipe(Generic[Config]):
     """grid of learning rates that `compare` tries, the same for every encoder"""
     words: Path | None = None
     """file of word vectors to begin with, a word and its numbers a line, as GloVe publishes them"""
+    sight: Literal["stored", "live", "lora", "full"] = "stored"
+    """how pictures are seen: stored = features encoded once; live = the same, encoded as they are
+    needed; lora, full = by an encoder that learns, small products beside its weights or all"""
+    rank: int = 8
+    """rank of the products that `sight=lora` learns"""
 
 
 def plain(recipe: Recipe[Any]) -> dict[str, Any]:

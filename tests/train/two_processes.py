@@ -1,21 +1,50 @@
 """Loss and gradients of one batch, by however many processes run this; the first writes them."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 
+from clipvil import encoders
+from clipvil.data import LabelBatch, Statistics
+from clipvil.encoders._tuning import Way
+from clipvil.models import mcan
+from clipvil.models._seeing import Seeing
 from clipvil.train import keep
 from clipvil.train.fit import Objective, joined
-from tests.models.tiny import rows, small, some
+from tests.models.tiny import ANSWERS, WORDS, rows, small, some
 
 
-def main(out: Path) -> None:
+def seeing(way: Way) -> Seeing:
+    """A small model with an encoder, both with the weights of seed 0."""
+    encoder = encoders.load("tiny:random")
+    torch.manual_seed(0)
+    config = mcan.Config(width=16, heads=2, layers=1, flat=24, word_width=12, dropout=0.1)
+    width = encoder.card.width
+    model = mcan.Model(config, image_width=width, num_words=WORDS, num_answers=ANSWERS)
+    flat = Statistics(np.zeros(width, np.float32), np.ones(width, np.float32))
+    return Seeing(model, encoder, flat, way=way, rank=2)
+
+
+def asked() -> LabelBatch:
+    """Eight questions about pictures of two sizes, pixels of noise."""
+    torch.manual_seed(1)
+    grid = torch.tensor([(32, 16), (24, 24)]).repeat(4, 1)
+    counts = grid.prod(1, keepdim=True)
+    image = torch.randint(0, 256, (8, int(counts.max()), 3), dtype=torch.uint8)
+    return replace(some(8), image=image, seen=torch.arange(image.shape[1]) < counts, grid=grid)
+
+
+def main(out: Path, way: Way | None = None) -> None:
     accelerator = Accelerator(cpu=True)
-    model = small()
+    model, batch = (small(), some(8)) if way is None else (seeing(way), asked())
+    if way is not None:
+        model.model.eval()  # dropout differs between processes
     objective = accelerator.prepare(Objective(model))
-    batch, share = some(8), slice(accelerator.process_index, None, accelerator.num_processes)
+    share = slice(accelerator.process_index, None, accelerator.num_processes)
     loss = joined(objective(rows(batch, share)), accelerator)
     accelerator.backward(loss)
     value = accelerator.reduce(loss.detach(), "mean")
@@ -28,4 +57,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])
