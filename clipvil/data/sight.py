@@ -5,28 +5,19 @@ Shapes   B batch, N cells of width I
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Num, UInt8
+from jaxtyping import Bool, Float, Int, Num
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clipvil import pictures as opening
-from clipvil import progress
 from clipvil.features.lookup import Lookup
 
-if TYPE_CHECKING:
-    from clipvil.encoders.base import Preprocessing
-
 SAMPLE = 2_000  # pictures that feature statistics are read from at most
-ROOM = 512 << 20  # bytes of decoded pictures that are kept
 
 
 class Grids(NamedTuple):
@@ -119,57 +110,6 @@ class Stored:
                 image[row, :count] /= self._statistics.deviation
         seen = np.arange(image.shape[1]) < counts[:, None]  # [B, N]
         return Grids(*map(torch.from_numpy, (image, seen, grid)))
-
-
-class Shown:
-    """Pictures as they are, for a model that brings its encoder: a cell is a pixel, 0 to 255.
-
-    What was decoded is kept in memory, the latest `room` bytes of it.
-    """
-
-    width = 3
-
-    def __init__(
-        self, preprocessing: Preprocessing, files: Mapping[str, Path], room: int = ROOM
-    ) -> None:
-        self._preprocessing, self._files, self._room = preprocessing, files, room
-        self._kept = OrderedDict[str, UInt8[NDArray[np.uint8], "H W 3"]]()
-        self._held = 0  # bytes
-        self._told = set[str]()
-
-    def look(self, pictures: Sequence[str]) -> Grids:
-        """The pixels of each picture; one that cannot be read has none, which is said once."""
-        found = {name: self._kept[name] for name in pictures if name in self._kept}
-        new = [name for name in dict.fromkeys(pictures) if name not in found]
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # Pillow lets others run
-            found |= zip(new, pool.map(self._read, new), strict=True)
-        for name in dict.fromkeys(pictures):
-            self._keep(name, found[name])
-        grid = np.array([found[name].shape[:2] for name in pictures], np.int64)
-        counts = grid.prod(1)
-        image = np.zeros((len(pictures), max(1, counts.max()), 3), np.uint8)
-        for row, (name, count) in enumerate(zip(pictures, counts, strict=True)):
-            image[row, :count] = found[name].reshape(-1, 3)
-        seen = np.arange(image.shape[1]) < counts[:, None]  # [B, N]
-        return Grids(*map(torch.from_numpy, (image, seen, grid)))
-
-    def _read(self, name: str) -> UInt8[NDArray[np.uint8], "H W 3"]:
-        try:
-            return self._preprocessing.read(self._files[name]).values.transpose(1, 2, 0)
-        except opening.BrokenPictureError as error:
-            if name not in self._told:
-                self._told.add(name)
-                progress.say(f"{self._files[name]}: {error}; it counts as empty")
-            return np.zeros((0, 0, 3), np.uint8)
-
-    def _keep(self, name: str, pixels: NDArray[np.uint8]) -> None:
-        """Keep what was looked at last, as far as there is room."""
-        if name not in self._kept:
-            self._held += pixels.nbytes
-        self._kept[name] = pixels
-        self._kept.move_to_end(name)
-        while self._held > self._room:
-            self._held -= self._kept.popitem(last=False)[1].nbytes
 
 
 class Shuffled:

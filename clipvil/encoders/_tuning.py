@@ -1,4 +1,4 @@
-"""What is learnt of an encoder inside a model: nothing, small products beside weights, or all.
+"""What is learnt of an encoder inside a model: small products beside its weights, or all of them.
 
 Source   LoRA, arXiv:2106.09685
 Way      torch's parametrizations: the weight is the sum wherever the network reads it. Wrappers
@@ -9,7 +9,7 @@ Shapes   O outputs, I inputs (a convolution's kernel flattened), K rank
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Literal
 
 import torch
@@ -20,39 +20,56 @@ from torch.nn.utils import parametrize
 from clipvil.core import UsageError
 from clipvil.encoders.base import Encoder
 
-Way = Literal["live", "lora", "full"]
+Way = Literal["lora", "full"]
 
 ATTENTION = ("attn", "attention")  # in the names of its modules, in every library so far
 
 
 def tune(encoder: Encoder, way: Way, rank: int) -> None:
-    """Let be learnt of an encoder what its cells depend on.
-
-    Args
-        way: live: nothing; lora: products of `rank`; full: every weight
+    """Let be learnt of an encoder what its cells depend on: products of `rank`, or every weight.
 
     Raises
         UsageError: LoRA has nowhere to go or no such rank; or weights too coarse to be trained
     """
-    used = () if way == "live" else reached(encoder)
+    encoder.requires_grad_(True)
+    used = reached(encoder)
     encoder.freeze()
     if way == "lora":
         add(encoder.network, rank, used)
-    if way == "full":
-        encoder.frozen = False
-        for name, parameter in encoder.network.named_parameters():
-            if parameter.dtype != torch.float32:
-                raise UsageError(
-                    f"{encoder.card.name} is too coarse to be trained in full: leave out its "
-                    "precision, a stage has its own"
-                )
-            parameter.requires_grad_(name in used)
+        return
+    encoder.frozen = False
+    for name, parameter in encoder.network.named_parameters():
+        if parameter.dtype != torch.float32:
+            raise UsageError(
+                f"{encoder.card.name} is too coarse to be trained in full: leave out its "
+                "precision, a stage has its own"
+            )
+        parameter.requires_grad_(name in used)
+
+
+def learnt(encoder: Encoder) -> dict[str, nn.Parameter]:
+    """The weights of an encoder that are trained, by name."""
+    return {name: p for name, p in encoder.named_parameters() if p.requires_grad}
+
+
+def restore(encoder: Encoder, tensors: Mapping[str, Tensor]) -> Encoder:
+    """Put what was learnt into an encoder that `tune` made ready for it, and freeze it so.
+
+    Raises
+        ValueError: tensors of another encoder or another way of training
+    """
+    wanted = learnt(encoder)
+    if wanted.keys() != tensors.keys():
+        raise ValueError(f"these are not the trained weights of {encoder.card.name}")
+    encoder.load_state_dict(dict(tensors), strict=False)
+    merge(encoder.network)
+    return encoder.freeze()
 
 
 def reached(encoder: Encoder) -> set[str]:
     """Names of the network's parameters that its cells depend on: the pooled vector may have more.
 
-    One black picture tells; none is computed where the encoder is on torch's meta device.
+    One black picture tells; nothing is computed where the encoder is on torch's meta device.
     """
     named = dict(encoder.network.named_parameters())
     black = torch.zeros(

@@ -20,9 +20,9 @@ from torch import nn
 from clipvil import answers, encoders, progress
 from clipvil.answers.base import Batches, Known
 from clipvil.core import Answer, Task
-from clipvil.data.sight import Blind, Shuffled, Sight, Statistics, Stored
-from clipvil.encoders.base import device
-from clipvil.evaluate import probe, protocol, splits, zero_shot
+from clipvil.data.sight import Statistics
+from clipvil.encoders.base import Encoder, device
+from clipvil.evaluate import eyes, probe, protocol, splits, zero_shot
 from clipvil.evaluate.answer import headline
 from clipvil.evaluate.run import (
     VOCABULARY,
@@ -31,7 +31,6 @@ from clipvil.evaluate.run import (
     begin,
     read_known,
     read_statistics,
-    write_statistics,
 )
 from clipvil.features.lookup import Lookup
 from clipvil.files import locked, read_json, write_json
@@ -67,20 +66,6 @@ def unfold(plan: Plan) -> Scene:
     return Scene(task, seeds, subset, fitting.rows(subset.fit), select)
 
 
-def sight(plan: Plan, statistics: Statistics | None, files: list[str]) -> Sight:
-    """What the arm's model gets to see; `files` are the pictures that may be swapped."""
-    if not plan.arm.stores or statistics is None:
-        return Blind()
-    stored = Stored(Lookup(plan.arm.stores), statistics)
-    match plan.arm.control:
-        case "shuffled":
-            return Shuffled(stored, files, seed=plan.repetition)
-        case "probe":
-            return probe.Averaged(stored)
-        case _:
-            return stored
-
-
 def fit_cell(plan: Plan) -> Fitted | None:
     """Fit a cell, or say how it ended where that is done; None where no steps are taken."""
     main = processes().is_main_process  # of those that torchrun started, one holds the folder
@@ -107,30 +92,31 @@ def _fit(plan: Plan, done: Path) -> Fitted | None:
     if plan.arm.control in ("prior", "zero-shot"):
         write_json(done, None)
         return None
-    statistics = None
-    if plan.arm.stores:
-        statistics = Statistics.of(Lookup(plan.arm.stores), scene.fit.pictures)
-        write_statistics(folder / "statistics.safetensors", statistics)
+    encoder = eyes.encoder_of(plan).freeze() if eyes.looks(plan) else None
+    statistics = eyes.statistics_of(plan, scene.fit, encoder)
     model = build(plan, known, statistics, seed=scene.seeds.init)
     if plan.recipe.words is not None and plan.arm.control != "probe":
         found = fill(cast(nn.Embedding, model.embed), known.words, plan.recipe.words)
         progress.say(f"{plan.recipe.words} has {found:,} of {len(known.words):,} words")
 
-    def data(part: splits.Part) -> Batches:
-        seeing = sight(plan, statistics, sorted(part.files))
-        return known.data(part.examples, part.pictures, seeing, targets=True)
+    trained = eyes.seeing(plan, model, encoder, statistics)
 
-    fitting, selecting = data(scene.fit), data(scene.select)
+    def data(part: splits.Part, *, pixels: bool) -> Batches:
+        seen = eyes.sight(plan, statistics, part.files, encoder, pixels=pixels)
+        return known.data(part.examples, part.pictures, seen, targets=True)
 
-    def validate(trained: nn.Module) -> float:
-        said = known.answers(trained, selecting, next(trained.parameters()).device)
+    fitting = data(scene.fit, pixels=trained is not model)
+    selecting = data(scene.select, pixels=False)
+
+    def validate(_: nn.Module) -> float:
+        said = known.answers(model, selecting, next(model.parameters()).device)
         return headline(scene.task, scene.select.examples, said)
 
     if isinstance(model, probe.Probe):
         fit_probe(model.to(device()), cast(probe.Batches, fitting), scene, validate, folder)
         write_json(done, None)
         return None
-    fitted, seconds = fit_stages(plan, model, fitting, validate, scene.seeds)
+    fitted, seconds = fit_stages(plan, trained, fitting, validate, scene.seeds)
     write_json(folder / "timing.json", {"fit": seconds})
     write_json(done, asdict(fitted), indent=1)
     (folder / "last.safetensors").unlink(missing_ok=True)
@@ -214,9 +200,9 @@ def score_cell(plan: Plan) -> None:
     with locked(plan.folder):
         known = read_known(plan)
         result = dict[str, Any]()
-        model, statistics = restore(plan, known)
+        model, statistics, encoder = restore(plan, known)
         for shift, test in splits.tests(plan.source):
-            said = answers_of(plan, test, known, model, statistics)
+            said = answers_of(plan, test, known, model, statistics, encoder)
             task.write(plan.folder / answers_name(task, shift), said)
             totals = task.measure(test.examples, said).totals()
             reduced = {name: float(value) for name, value in task.reduce(totals).items()}
@@ -236,46 +222,32 @@ def answers_of(
     known: Known,
     model: nn.Module | None,
     statistics: Statistics | None,
+    encoder: Encoder | None,
 ) -> Mapping[str, Answer]:
-    """What a cell answers to examples whose pictures its stores have."""
+    """What a cell answers to examples whose pictures its stores have, or its encoder encodes."""
     if plan.arm.control == "zero-shot":
-        return nearest(plan, test, known, zero_shot.stored(Lookup(plan.arm.stores)))
+        return nearest(plan, test, known, encoder)
     if model is None:
         return known.prior(test.examples)
-    return answer(test, known, model, sight(plan, statistics, sorted(test.files)))
-
-
-def answer(
-    test: splits.Part, known: Known, model: nn.Module, seeing: Sight
-) -> Mapping[str, Answer]:
-    """A model's answers to some examples about pictures that it sees as `seeing` shows them."""
-    data = known.data(test.examples, test.pictures, seeing, targets=False)
+    seen = eyes.sight(plan, statistics, test.files, encoder)
+    data = known.data(test.examples, test.pictures, seen, targets=False)
     return known.answers(model, data, next(model.parameters()).device)
 
 
-def nearest(
-    plan: Plan, test: splits.Part, known: Known, look: zero_shot.Look
-) -> Mapping[str, Answer]:
-    """Zero-shot answers out of those of the training subset."""
-    assert plan.arm.encoder is not None
-    tower, answered = encoders.load_text(plan.arm.encoder), known.facts["answers"]
-    where = device()
-    if isinstance(tower, nn.Module):
-        tower.to(where)
-    return zero_shot.answer(test.examples, test.pictures, look, tower, answered, where)
+def restore(plan: Plan, known: Known) -> tuple[nn.Module | None, Statistics | None, Encoder | None]:
+    """A fitted cell's best model, its feature statistics and its encoder.
 
-
-def restore(plan: Plan, known: Known) -> tuple[nn.Module | None, Statistics | None]:
-    """A fitted cell's best model and its feature statistics; no model where nothing is trained."""
+    No model where nothing is trained; no encoder where stores stand in for it.
+    """
     if not (plan.folder / "fitted.json").is_file():
         raise ValueError(f"{plan.folder} is not trained to its end: run the same train again")
-    best, stored = plan.folder / "best.safetensors", plan.folder / "statistics.safetensors"
+    stored = plan.folder / eyes.STATISTICS
     statistics = read_statistics(stored) if stored.is_file() else None
-    if plan.arm.control in ("prior", "zero-shot"):
-        return None, None
+        return None, None, eyes.encoder_of(plan).freeze() if eyes.looks(plan) else None
+    weights, encoder = eyes.best(plan)
     model = build(plan, known, statistics, seed=0)
-    model.load_state_dict(keep.part(keep.load(best)[0], "model."))
-    return model.to(device()).eval(), statistics
+    model.load_state_dict(weights)
+    return model.to(device()).eval(), statistics, encoder
 
 
 def manifest(plan: Plan, scene: Scene) -> dict[str, Any]:

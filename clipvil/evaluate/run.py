@@ -110,6 +110,8 @@ def from_json(told: Mapping[str, Any], folder: Path) -> Plan:
         stages=tuple(Stage(**tupled(stage)) for stage in made["stages"]),
         rates=tuple(made["rates"]),
         words=None if made["words"] is None else Path(made["words"]),
+        sight=made["sight"],
+        rank=made["rank"],
     )
     return Plan(
         source=source_from_json(told),

@@ -67,7 +67,10 @@ class Objective(nn.Module):
 
     def forward(self, batch: Any) -> Loss:
         """Sum, weight and parts of the loss."""
-        loss: Loss = getattr(self.model, self.name)(batch)
+        model = self.model
+        if isinstance(model, Seeing):
+            batch, model = model.see(batch), model.model
+        loss: Loss = getattr(model, self.name)(batch)
         return loss
 
 

@@ -1,0 +1,165 @@
+"""Pictures from their files: their pixels, or what an encoder at hand sees in them.
+
+Shapes   B batch, N cells of width I (or pixels of width 3), H x W pixels, R x C cells
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+
+from clipvil import pictures as opening
+from clipvil import progress
+from clipvil.data.sight import Grids, Statistics, sample
+from clipvil.encoders.base import Encoder, Preprocessing
+
+ROOM = 512 << 20  # bytes of decoded pictures that are kept
+TOGETHER = 32  # pictures a forward of an encoder
+
+
+class Shown:
+    """Pictures as they are, for a model that brings its encoder: a cell is a pixel, 0 to 255.
+
+    What was decoded is kept in memory, the latest `room` bytes of it.
+    """
+
+    width = 3
+
+    def __init__(
+        self, preprocessing: Preprocessing, files: Mapping[str, Path], room: int = ROOM
+    ) -> None:
+        self._preprocessing, self._files, self._room = preprocessing, files, room
+        self._kept = OrderedDict[str, UInt8[NDArray[np.uint8], "H W 3"]]()
+        self._held = 0  # bytes
+        self._told = set[str]()
+
+    def look(self, pictures: Sequence[str]) -> Grids:
+        """The pixels of each picture; one that cannot be read has none, which is said once."""
+        found = {name: self._kept[name] for name in pictures if name in self._kept}
+        new = [name for name in dict.fromkeys(pictures) if name not in found]
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # Pillow lets others run
+            found |= zip(new, pool.map(self._read, new), strict=True)
+        for name in dict.fromkeys(pictures):
+            self._keep(name, found[name])
+        grid = np.array([found[name].shape[:2] for name in pictures], np.int64)
+        counts = grid.prod(1)
+        image = np.zeros((len(pictures), max(1, counts.max()), 3), np.uint8)
+        for row, (name, count) in enumerate(zip(pictures, counts, strict=True)):
+            image[row, :count] = found[name].reshape(-1, 3)
+        seen = np.arange(image.shape[1]) < counts[:, None]  # [B, N]
+        return Grids(*map(torch.from_numpy, (image, seen, grid)))
+
+    def _read(self, name: str) -> UInt8[NDArray[np.uint8], "H W 3"]:
+        try:
+            return self._preprocessing.read(self._files[name]).values.transpose(1, 2, 0)
+        except opening.BrokenPictureError as error:
+            if name not in self._told:
+                self._told.add(name)
+                progress.say(f"{self._files[name]}: {error}; it counts as empty")
+            return np.zeros((0, 0, 3), np.uint8)
+
+    def _keep(self, name: str, pixels: NDArray[np.uint8]) -> None:
+        """Keep what was looked at last, as far as there is room."""
+        if name not in self._kept:
+            self._held += pixels.nbytes
+        self._kept[name] = pixels
+        self._kept.move_to_end(name)
+        while self._held > self._room:
+            self._held -= self._kept.popitem(last=False)[1].nbytes
+
+
+class Live:
+    """Cells straight from pixels, by an encoder that is at hand instead of a store."""
+
+    def __init__(self, encoder: Encoder, files: Mapping[str, Path], statistics: Statistics) -> None:
+        self._encoder, self._shown = encoder, Shown(encoder.preprocessing, files)
+        device = encoder.mean.device
+        self._mean = torch.from_numpy(statistics.mean).to(device)
+        self._deviation = torch.from_numpy(statistics.deviation).to(device)
+        self.width = encoder.card.width
+
+    def look(self, pictures: Sequence[str]) -> Grids:
+        """The cells of each picture, as `Stored` has them of a store that keeps every bit."""
+        image, _, grid = self._shown.look(pictures)
+        device = self._mean.device
+        with torch.no_grad():
+            found = cells(
+                self._encoder, image.to(device), grid.to(device), self._mean, self._deviation
+            )
+        return Grids(*(part.cpu() for part in found))
+
+
+def cells(
+    encoder: Encoder,
+    pixels: UInt8[Tensor, "B N 3"],
+    sizes: Int[Tensor, "B 2"],
+    mean: Float[Tensor, " I"],
+    deviation: Float[Tensor, " I"],
+) -> Grids:
+    """The standardised cells of pictures that `Shown` gave; no pixels make one empty cell."""
+    new = torch.ones(len(pixels), dtype=torch.bool, device=pixels.device)
+    # questions about a picture stand together in a split: it is encoded once
+    new[1:] = (pixels[1:] != pixels[:-1]).flatten(1).any(1) | (sizes[1:] != sizes[:-1]).any(1)
+    grids = [*encoded(encoder, pixels[new], sizes[new])]
+    longest = max((found.shape[1] * found.shape[2] for _, found in grids), default=1)
+    count = int(new.sum())
+    grid = torch.ones(count, 2, dtype=torch.long)
+    order, parts = list[int](), list[Tensor]()
+    for rows, found in grids:
+        standard = (found.flatten(1, 2) - mean) / deviation  # [b, N, I]
+        parts.append(F.pad(standard, (0, 0, 0, longest - standard.shape[1])))
+        grid[rows] = torch.tensor(found.shape[1:3])
+        order += rows
+    empty = sorted({*range(count)} - {*order})
+    parts.append(mean.new_zeros(len(empty), longest, len(mean)))
+    shown = new.cumsum(0) - 1  # [B], which of the distinct ones
+    place = torch.tensor([*order, *empty]).argsort().to(pixels.device)[shown]
+    grid = grid.to(pixels.device)[shown]
+    seen = torch.arange(longest, device=pixels.device) < grid.prod(1, keepdim=True)
+    return Grids(torch.cat(parts)[place], seen, grid)
+
+
+def encoded(
+    encoder: Encoder, pixels: UInt8[Tensor, "B N 3"], sizes: Int[Tensor, "B 2"]
+) -> Iterator[tuple[list[int], Float[Tensor, "b R C I"]]]:
+    """Rows of pictures of one size, and their cells; pictures without pixels are left out."""
+    alike = defaultdict[tuple[int, int], list[int]](list)
+    for row, (height, width) in enumerate(sizes.tolist()):
+        if height:
+            alike[height, width].append(row)
+    with parametrize.cached():  # LoRA: attention asks for a weight several times
+        for (height, width), rows in alike.items():
+            for start in range(0, len(rows), TOGETHER):
+                some = rows[start : start + TOGETHER]
+                whole = pixels[some, : height * width].view(len(some), height, width, 3)
+                # permuted only: networks like their channels last
+                yield some, encoder(whole.permute(0, 3, 1, 2)).grid.float()
+
+
+def statistics(encoder: Encoder, files: Mapping[str, Path], pictures: Sequence[str]) -> Statistics:
+    """Of an encoder's cells of some pictures, as `Statistics.of` has them of stored ones."""
+
+    def grids() -> Iterator[NDArray[np.float32]]:
+        names, shown = sample(pictures), Shown(encoder.preprocessing, files, room=0)
+        for start in range(0, len(names), TOGETHER):
+            image, _, sizes = shown.look(names[start : start + TOGETHER])
+            device = encoder.mean.device
+            with torch.inference_mode():
+                found = {
+                    row: grid.reshape(-1, grid.shape[-1])  # [N, I]
+                    for rows, several in encoded(encoder, image.to(device), sizes)
+                    for row, grid in zip(rows, several.cpu().numpy(), strict=True)
+                }
+            yield from (found[row] for row in sorted(found))
+
+    return Statistics.over(encoder.card.width, grids())
