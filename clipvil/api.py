@@ -200,12 +200,12 @@ def train(
     trainable(task, made)
     loaded = encoder_families.load(encoder).to(device())
     where = Path(store) if store is not None else Path(out) / "stores"
-    with processes().main_process_first():  # under torchrun one process encodes
-        found = gather(loaded, all_pictures(source), where)
-    tell_failures(encoder, found.failures)
-    arm = Arm(
-        name=encoder, encoder=encoder, fingerprint=loaded.card.fingerprint, stores=found.stores
-    )
+    arm = Arm(name=encoder, encoder=encoder, fingerprint=loaded.card.fingerprint)
+    if made.sight == "stored":
+        with processes().main_process_first():  # under torchrun one process encodes
+            found = gather(loaded, all_pictures(source), where)
+        tell_failures(encoder, found.failures)
+        arm = replace(arm, stores=found.stores)
     plan = Plan(
         source=source, recipe=made, arm=arm, shots=shots, repetition=seed,
         rate=made.stages[0].learning_rate, folder=Path(out),

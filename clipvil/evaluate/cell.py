@@ -17,12 +17,12 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from clipvil import answers, encoders, progress
+from clipvil import answers, progress
 from clipvil.answers.base import Batches, Known
 from clipvil.core import Answer, Task
 from clipvil.data.sight import Statistics
 from clipvil.encoders.base import Encoder, device
-from clipvil.evaluate import eyes, probe, protocol, splits, zero_shot
+from clipvil.evaluate import eyes, probe, protocol, splits
 from clipvil.evaluate.answer import headline
 from clipvil.evaluate.run import (
     VOCABULARY,
@@ -32,7 +32,6 @@ from clipvil.evaluate.run import (
     read_known,
     read_statistics,
 )
-from clipvil.features.lookup import Lookup
 from clipvil.files import locked, read_json, write_json
 from clipvil.models._vectors import fill
 from clipvil.train import keep
@@ -243,6 +242,7 @@ def restore(plan: Plan, known: Known) -> tuple[nn.Module | None, Statistics | No
         raise ValueError(f"{plan.folder} is not trained to its end: run the same train again")
     stored = plan.folder / eyes.STATISTICS
     statistics = read_statistics(stored) if stored.is_file() else None
+    if plan.arm.control in ("prior", "zero-shot"):
         return None, None, eyes.encoder_of(plan).freeze() if eyes.looks(plan) else None
     weights, encoder = eyes.best(plan)
     model = build(plan, known, statistics, seed=0)

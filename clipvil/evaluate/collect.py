@@ -207,6 +207,12 @@ def about(
     if any(Shots(shots).everything(whole) for shots in comparison.shots):
         assert seeds(Shots("100%"), whole, 1).data == 0
         notes.append("At 100 % the seeds vary initialisation and order only.")
+    match comparison.recipe.sight:
+        case "lora":
+            rank = comparison.recipe.rank
+            notes.append(f"Encoders learnt with the model, by LoRA of rank {rank}.")
+        case "full":
+            notes.append("Encoders learnt with the model, all weights of theirs.")
     notes += [f"{task.name}: {task.summary}"]
     return About(
         command=command,

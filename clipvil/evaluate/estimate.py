@@ -13,12 +13,13 @@ import torch
 
 from clipvil import answers
 from clipvil.data.sight import Blind
-from clipvil.encoders import load_text
+from clipvil.encoders import _tuning, load_text
 from clipvil.encoders.base import Encoder
 from clipvil.evaluate import protocol, splits, zero_shot
 from clipvil.evaluate.compare import TEXT, Comparison, arms, plans
 from clipvil.evaluate.run import Arm, Plan
 from clipvil.features.lookup import missing
+from clipvil.train.recipe import Recipe
 
 TRIED = 8  # pictures that are encoded, and sentences that are read, to learn the speed
 READ = 5_000  # fitting examples whose words and answers size the model that is tried
@@ -59,29 +60,41 @@ def estimate(comparison: Comparison, encoders: Sequence[Encoder]) -> Estimate:
     questions = sum(len(test.examples) for _, test in splits.tests(source))
     trainings = len(comparison.rates) + comparison.seeds - 1
     named = dict(zip(comparison.encoders, encoders, strict=True))
-    todo = {n: missing(e.card.fingerprint, files, comparison.store) for n, e in named.items()}
+    stored = comparison.recipe.sight == "stored"
+    todo = {
+        n: missing(e.card.fingerprint, files, comparison.store) if stored else []
+        for n, e in named.items()
+    }
+    held = round(protocol.HELD * whole) if select is None else len(select.examples)
     encode, train, answer, feature_bytes, run_bytes = 0.0, 0.0, 0.0, 0, 0
     # the baseline is trained twice: on its pictures and on shuffled ones
     looks = [(name, 1 + (name == comparison.baseline)) for name in named]
     for name, times in [*looks, (None, 1)]:
-        width, cells = 1, 1
+        width, cells, own = 1, 1, Added()
         if name is not None:
             encoder, pictures = named[name], len(todo[name])
             width, cells = encoder.card.width, native_cells(encoder)
-            encode += pictures * encode_second(encoder, list(files.values()))
+            if pictures:
+                encode += pictures * encode_second(encoder, list(files.values()))
             feature_bytes += pictures * cells * width * 2
+            own = added(comparison.recipe, encoder, list(files.values()))
         steps, forward, parameters = step_seconds(comparison, fitting, Blind(width, cells))
         seen = [Arm(name=name or TEXT, encoder=name)]
         if times == 2:
             seen.append(arms(comparison, seen)[1])
         train += sum(
-            second * stage.steps(amount) * unfinished(comparison, arm, shots)
+            (
+                (second + stage.batch * own.learn) * stage.steps(amount)
+                + stage.validations * min(amount, held) * own.look
+            )
+            * unfinished(comparison, arm, shots)
             for arm in seen
             for amount, shots in zip(amounts, comparison.shots, strict=True)
             for second, stage in zip(steps, comparison.recipe.stages, strict=True)
         )
-        answer += times * comparison.seeds * len(amounts) * questions * forward
-        run_bytes += times * trainings * len(amounts) * parameters * 4 * len(steps)
+        answer += times * comparison.seeds * len(amounts) * questions * (forward + own.look)
+        numbers = (parameters + own.parameters) * len(steps)
+        run_bytes += times * trainings * len(amounts) * numbers * 4
     towers = comparison.beside.get("zero-shot", ())
     if towers:
         spent = sentences(comparison, fitting) * sum(map(sentence_second, towers))
@@ -136,6 +149,35 @@ def sentence_second(encoder: str) -> float:
     tower, some = load_text(encoder), ["how many words has a question with its answer"] * TRIED
     with torch.inference_mode():
         return timed(lambda: zero_shot.read(tower, some, torch.device("cpu"))) / TRIED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What an encoder adds to a training: seconds a picture learnt from or looked at, weights."""
+
+    learn: float = 0.0
+    look: float = 0.0
+    parameters: int = 0
+
+
+def added(recipe: Recipe[Any], encoder: Encoder, files: Sequence[Path]) -> Added:
+    """What it adds where pictures are encoded as they are needed; beside stores, nothing.
+
+    Raises
+        UsageError: the encoder cannot be trained as the recipe says
+    """
+    way = recipe.sight
+    if way == "stored":
+        return Added()
+    look = encode_second(encoder, files)
+    if way == "live":
+        return Added(learn=look, look=look)
+    _tuning.tune(encoder, way, recipe.rank)
+    height, width = encoder.preprocessing.size
+    pixels = torch.zeros(min(TRIED, len(files)), 3, height, width, dtype=torch.uint8)
+    learn = timed(lambda: encoder(pixels).grid.sum().backward()) / len(pixels)
+    numbers = sum(weight.numel() for weight in _tuning.learnt(encoder).values())
+    return Added(learn=learn, look=look, parameters=numbers)
 
 
 def step_seconds(

@@ -33,9 +33,13 @@ def gather_all(
     """Encode what no store has yet, by encoder name.
 
     Quick encoders are handed out whole, one a process; the shards of a slow one go to all
-    processes, or the slowest would be waited for. Who encodes a shard changes no byte of it.
+    processes, or the slowest would be waited for. Who encodes a shard changes no byte of it. Where
+    the recipe wants pictures encoded as they are needed, none is encoded here.
     """
     loaded = {name: encoders.load(name) for name in comparison.encoders}
+    if comparison.recipe.sight != "stored":
+        nothing = Gathered(stores=(), failures={}, seconds=None, bytes=None)
+        return {name: Seen(encoder, nothing) for name, encoder in loaded.items()}
     files = list(pictures.values())
     for name, encoder in loaded.items():
         todo = missing(encoder.card.fingerprint, pictures, comparison.store)

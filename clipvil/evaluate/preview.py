@@ -11,7 +11,8 @@ import torch
 from clipvil import answers, encoders
 from clipvil.answers.base import Known
 from clipvil.core import UsageError
-from clipvil.encoders.base import Card
+from clipvil.encoders import _tuning
+from clipvil.encoders.base import Encoder
 from clipvil.evaluate import splits
 from clipvil.evaluate.cell import unfold
 from clipvil.evaluate.run import Arm, Plan
@@ -41,15 +42,19 @@ def preview(
     if recipe.words is not None and not recipe.words.is_file():
         raise ValueError(f"no word vectors {recipe.words}")
     files = official(source)
-    card, weighted = card_of(encoder)
+    loaded, weighted = encoder_like(encoder)
+    card = loaded.card
     arm = Arm(name=encoder, encoder=encoder, fingerprint=card.fingerprint)
     plan = Plan(source=source, recipe=recipe, arm=arm, shots=shots, repetition=seed,
                 rate=recipe.stages[0].learning_rate, folder=out)  # fmt: skip
     scene = unfold(plan)
     pictures = splits.all_pictures(source)
     todo = missing(card.fingerprint, pictures, store) if weighted else sorted(pictures)
+    if recipe.sight != "stored":
+        todo = []
     known = answers.learn(scene.task, scene.fit.examples, recipe.config)
     parameters = num_parameters(recipe, card.width, known)
+    trained = num_trained(recipe, loaded)
     count = len(scene.fit.examples)
     height, width = card.preprocessing.target(*COMMON)
     stride = card.preprocessing.stride
@@ -66,6 +71,9 @@ def preview(
         "cells": [height // stride, width // stride],
         "model": recipe.model,
         "parameters": parameters,
+        "sight": recipe.sight,
+        "trained": trained,
+        "encoder_parameters": card.parameters,
         "stages": [
             {
                 "objective": stage.objective,
@@ -81,22 +89,35 @@ def preview(
         "pictures": len(pictures),
         "encode": len(todo),
         "feature_bytes": disk_needed(card, {name: pictures[name] for name in todo}),
-        "run_bytes": parameters * 4 * 4,  # the best weights; the last ones and two moments of them
+        # the best weights; the last ones and two moments of them
+        "run_bytes": (parameters + trained) * 4 * 4,
         "free_bytes": shutil.disk_usage(there).free,
     }
 
 
-def card_of(encoder: str) -> tuple[Card, bool]:
-    """What an encoder is, and whether that was told with its weights.
+def encoder_like(encoder: str) -> tuple[Encoder, bool]:
+    """An encoder, and whether it has its weights.
 
     A family that can draw random ones needs none here: they may still be to be downloaded.
     """
     if "weights=" not in encoder:
         try:
-            return encoders.load(f"{encoder},weights=random").card, False
+            return encoders.load(f"{encoder},weights=random"), False
         except (UsageError, FileNotFoundError):  # a family whose `weights` are always a file
             pass
-    return encoders.load(encoder).card, True
+    return encoders.load(encoder), True
+
+
+def num_trained(recipe: Recipe[Any], encoder: Encoder) -> int:
+    """How many of the encoder's parameters are trained; takes its weights away.
+
+    Raises
+        UsageError: it cannot be trained as the recipe says
+    """
+    if recipe.sight == "stored" or recipe.sight == "live":
+        return 0
+    _tuning.tune(encoder.to("meta"), recipe.sight, recipe.rank)
+    return sum(weight.numel() for weight in _tuning.learnt(encoder).values())
 
 
 def num_parameters(recipe: Recipe[Any], width: int, known: Known) -> int:

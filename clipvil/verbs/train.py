@@ -109,7 +109,8 @@ def tell(found: dict[str, Any], *, as_json: bool) -> None:
     print(
         f"examples: {found['fit']:,} to fit, {found['select']:,} to select, {found['test']:,} to "
         f"report; {counts}\n"
-        f"{found['encoder']}: {cells} cells of width {found['width']:,} for a picture of 4 : 3\n"
+        f"{found['encoder']}: {cells} cells of width {found['width']:,} for a picture of 4 : 3, "
+        f"{found['trained']:,} of {found['encoder_parameters']:,} parameters trained\n"
         f"{found['model']}: {found['parameters']:,} parameters\n"
         f"{stages}\n"
         f"disk: {progress.size(found['feature_bytes'])} of features for {found['encode']:,} of "
