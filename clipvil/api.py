@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipvil import encoders as encoder_families
 from clipvil import models, progress, recipes, tasks
-from clipvil.core import Data, UsageError
+from clipvil.core import Data, Moves, UsageError
 from clipvil.evaluate.protocol import Shots
 from clipvil.evaluate.splits import Source
 
@@ -94,7 +94,7 @@ def trainable(task: str, recipe: Recipe[Any]) -> None:
     """Check that models learn a task, and not only that predictions for it are scored.
 
     Raises
-        UsageError: nobody knows the task, none does, or not the recipe's
+        UsageError: nobody knows the task, none does, or not the recipe's, or not in its way
     """
     from clipvil import answers
 
@@ -104,6 +104,8 @@ def trainable(task: str, recipe: Recipe[Any]) -> None:
     if not models.gives(recipe.model, answer):
         others = ", ".join(name for name in models.names() if models.gives(name, answer))
         raise UsageError(f"{recipe.model} gives no answers of the kind of {task}; {others} do")
+    if isinstance(answer, Moves) and recipe.sight != "stored":
+        raise UsageError("who walks looks at views out of stores: leave sight as it is, stored")
 
 
 def estimate(comparison: Comparison) -> Estimate:

@@ -21,10 +21,13 @@ from torch.nn.utils import parametrize
 from clipvil import pictures as opening
 from clipvil import progress
 from clipvil.data.sight import Grids, Statistics, sample
-from clipvil.encoders.base import Encoder, Preprocessing
+from clipvil.encoders.base import Encoder, Pixels, Preprocessing
+from clipvil.errors import UsageError
 
 ROOM = 512 << 20  # bytes of decoded pictures that are kept
 TOGETHER = 32  # pictures a forward of an encoder
+
+Affine = tuple[float, float, float, float]
 
 
 class Shown:
@@ -39,43 +42,56 @@ class Shown:
         self, preprocessing: Preprocessing, files: Mapping[str, Path], room: int = ROOM
     ) -> None:
         self._preprocessing, self._files, self._room = preprocessing, files, room
-        self._kept = OrderedDict[str, UInt8[NDArray[np.uint8], "H W 3"]]()
+        self._kept = OrderedDict[str, Pixels]()
         self._held = 0  # bytes
         self._told = set[str]()
 
     def look(self, pictures: Sequence[str]) -> Grids:
         """The pixels of each picture; one that cannot be read has none, which is said once."""
-        found = {name: self._kept[name] for name in pictures if name in self._kept}
-        new = [name for name in dict.fromkeys(pictures) if name not in found]
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # Pillow lets others run
-            found |= zip(new, pool.map(self._read, new), strict=True)
-        for name in dict.fromkeys(pictures):
-            self._keep(name, found[name])
-        grid = np.array([found[name].shape[:2] for name in pictures], np.int64)
+        found = self.read(pictures)
+        grid = np.array([pixels.values.shape[1:] for pixels in found], np.int64)
         counts = grid.prod(1)
         image = np.zeros((len(pictures), max(1, counts.max()), 3), np.uint8)
-        for row, (name, count) in enumerate(zip(pictures, counts, strict=True)):
-            image[row, :count] = found[name].reshape(-1, 3)
+        for row, (pixels, count) in enumerate(zip(found, counts, strict=True)):
+            image[row, :count] = pixels.values.transpose(1, 2, 0).reshape(-1, 3)
         seen = np.arange(image.shape[1]) < counts[:, None]  # [B, N]
         return Grids(*map(torch.from_numpy, (image, seen, grid)))
 
-    def _read(self, name: str) -> UInt8[NDArray[np.uint8], "H W 3"]:
+    def affine(self, pictures: Sequence[str]) -> list[Affine]:
+        """Nothing is pooled out of pixels.
+
+        Raises
+            UsageError: regions of pictures were asked for
+        """
+        raise UsageError("regions are pooled from cells: train with sight=stored or sight=live")
+
+    def read(self, pictures: Sequence[str]) -> list[Pixels]:
+        """Pictures as the encoder wants them."""
+        found = {name: self._kept[name] for name in pictures if name in self._kept}
+        new = [name for name in dict.fromkeys(pictures) if name not in found]
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # Pillow lets others run
+            found |= zip(new, pool.map(self._decode, new), strict=True)
+        for name in dict.fromkeys(pictures):
+            self._keep(name, found[name])
+        return [found[name] for name in pictures]
+
+    def _decode(self, name: str) -> Pixels:
         try:
-            return self._preprocessing.read(self._files[name]).values.transpose(1, 2, 0)
+            return self._preprocessing.read(self._files[name])
         except opening.BrokenPictureError as error:
             if name not in self._told:
                 self._told.add(name)
                 progress.say(f"{self._files[name]}: {error}; it counts as empty")
-            return np.zeros((0, 0, 3), np.uint8)
+            return Pixels(np.zeros((3, 0, 0), np.uint8), (0, 0), (0.0, 0.0, 0.0, 0.0))
 
-    def _keep(self, name: str, pixels: NDArray[np.uint8]) -> None:
+    def _keep(self, name: str, pixels: Pixels) -> None:
         """Keep what was looked at last, as far as there is room."""
         if name not in self._kept:
-            self._held += pixels.nbytes
+            self._held += pixels.values.nbytes
         self._kept[name] = pixels
         self._kept.move_to_end(name)
         while self._held > self._room:
-            self._held -= self._kept.popitem(last=False)[1].nbytes
+            self._held -= self._kept.popitem(last=False)[1].values.nbytes
 
 
 class Live:
@@ -97,6 +113,10 @@ class Live:
                 self._encoder, image.to(device), grid.to(device), self._mean, self._deviation
             )
         return Grids(*(part.cpu() for part in found))
+
+    def affine(self, pictures: Sequence[str]) -> list[Affine]:
+        """a, b, c, d of each: its pixel (x, y) is at (a x + b, c y + d), in cells."""
+        return [pixels.affine for pixels in self._shown.read(pictures)]
 
 
 def cells(

@@ -11,8 +11,10 @@ from clipvil.data import live
 from clipvil.data.live import Live, Shown
 from clipvil.data.sight import Shuffled, Statistics, Stored
 from clipvil.encoders.base import Encoder, Preprocessing, hash_weights
+from clipvil.errors import UsageError
 from clipvil.features.encode import encode
 from clipvil.features.lookup import Lookup
+from clipvil.features.store import Store
 from tests import noise
 from tests.noise import BROKEN, NAMES
 
@@ -64,6 +66,18 @@ def test_what_stands_beside_a_picture_changes_nothing(
     mean, deviation = torch.from_numpy(read.mean), torch.from_numpy(read.deviation)
     known, other = (live.cells(encoder, p, sizes, mean, deviation) for p in (pixels, noisy))
     assert torch.equal(known.image, other.image)
+
+
+def test_regions_are_found_in_cells_and_not_in_pixels(
+    encoder: Encoder, files: dict[str, Path], tmp_path: Path
+) -> None:
+    encode(encoder, files, tmp_path / "store")
+    store = Store(tmp_path / "store")
+    sight = Live(encoder, files, live.statistics(encoder, files, NAMES))
+    for name, found in zip(NAMES, sight.affine(NAMES), strict=True):
+        assert np.allclose(store.affine(store.ids[name]), found)
+    with pytest.raises(UsageError, match="sight=live"):
+        Shown(encoder.preprocessing, files).affine(NAMES)
 
 
 def test_decoded_pictures_are_kept_as_long_as_there_is_room(
