@@ -24,7 +24,7 @@ from clipvil.data.sight import Grids, Statistics, sample
 from clipvil.encoders.base import Encoder, Pixels, Preprocessing
 from clipvil.errors import UsageError
 
-ROOM = 512 << 20  # bytes of decoded pictures that are kept
+ROOM = 256 << 20  # bytes of decoded pictures that are kept
 TOGETHER = 32  # pictures a forward of an encoder
 
 Affine = tuple[float, float, float, float]
@@ -161,7 +161,7 @@ def encoded(
         for (height, width), rows in alike.items():
             for start in range(0, len(rows), TOGETHER):
                 some = rows[start : start + TOGETHER]
-                whole = pixels[some, : height * width].view(len(some), height, width, 3)
+                whole = pixels[some, : height * width].reshape(len(some), height, width, 3)
                 # permuted only: networks like their channels last
                 yield some, encoder(whole.permute(0, 3, 1, 2)).grid.float()
 

@@ -99,6 +99,7 @@ def tell(found: dict[str, Any], *, as_json: bool) -> None:
     for file in found["files"]:
         print(f"{file['split']} {file['role']}: {file['path']}, {progress.size(file['bytes'])}")
     cells = " x ".join(map(str, found["cells"]))
+    where = "beside its" if found["sight"] == "lora" else "of its"
     counts = ", ".join(f"{count:,} {name}" for name, count in found["counts"].items())
     stages = "\n".join(
         f"{stage['steps']:,} steps of {stage['batch']}, {stage['epochs']:.1f} epochs, "
@@ -110,7 +111,7 @@ def tell(found: dict[str, Any], *, as_json: bool) -> None:
         f"examples: {found['fit']:,} to fit, {found['select']:,} to select, {found['test']:,} to "
         f"report; {counts}\n"
         f"{found['encoder']}: {cells} cells of width {found['width']:,} for a picture of 4 : 3, "
-        f"{found['trained']:,} of {found['encoder_parameters']:,} parameters trained\n"
+        f"{found['trained']:,} parameters trained {where} {found['encoder_parameters']:,}\n"
         f"{found['model']}: {found['parameters']:,} parameters\n"
         f"{stages}\n"
         f"disk: {progress.size(found['feature_bytes'])} of features for {found['encode']:,} of "

@@ -89,6 +89,7 @@ def test_a_later_stage_goes_on_with_the_encoder_that_was_trained(root: Path) -> 
     assert max(float((after[n] - before[n]).abs().max()) for n in before) < 3e-4
 
 
+@pytest.mark.slow
 def test_compare_stores_nothing_where_encoders_learn(root: Path) -> None:
     comparison = api.plan(
         task="vqa2", data=root / "data", encoders=["tiny:clip"], out=root / "out",
