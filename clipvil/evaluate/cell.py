@@ -17,12 +17,12 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from clipvil import answers, progress
+from clipvil import answers, encoders, progress
 from clipvil.answers.base import Batches, Known
 from clipvil.core import Answer, Task
 from clipvil.data.sight import Statistics
 from clipvil.encoders.base import Encoder, device
-from clipvil.evaluate import eyes, probe, protocol, splits
+from clipvil.evaluate import eyes, probe, protocol, splits, zero_shot
 from clipvil.evaluate.answer import headline
 from clipvil.evaluate.run import (
     VOCABULARY,
@@ -32,6 +32,7 @@ from clipvil.evaluate.run import (
     read_known,
     read_statistics,
 )
+from clipvil.features.lookup import Lookup
 from clipvil.files import locked, read_json, write_json
 from clipvil.models._vectors import fill
 from clipvil.train import keep
@@ -231,6 +232,22 @@ def answers_of(
     seen = eyes.sight(plan, statistics, test.files, encoder)
     data = known.data(test.examples, test.pictures, seen, targets=False)
     return known.answers(model, data, next(model.parameters()).device)
+
+
+def nearest(
+    plan: Plan, test: splits.Part, known: Known, encoder: Encoder | None
+) -> Mapping[str, Answer]:
+    """Zero-shot answers out of those of the training subset."""
+    assert plan.arm.encoder is not None
+    if encoder is None:
+        look = zero_shot.stored(Lookup(plan.arm.stores))
+    else:
+        look = zero_shot.live(encoder, test.files)
+    tower, answered = encoders.load_text(plan.arm.encoder), known.facts["answers"]
+    where = device()
+    if isinstance(tower, nn.Module):
+        tower.to(where)
+    return zero_shot.answer(test.examples, test.pictures, look, tower, answered, where)
 
 
 def restore(plan: Plan, known: Known) -> tuple[nn.Module | None, Statistics | None, Encoder | None]:

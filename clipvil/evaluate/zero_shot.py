@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from clipvil.core import Answer, Example, Said
 from clipvil.encoders.base import Encoded, Encoder, TextEncoder
 from clipvil.features.lookup import Lookup
+from clipvil.pictures import BrokenPictureError
 
 SENTENCE = "{question} {answer}"
 SENTENCES = 512  # that the tower reads at once; what is answered does not depend on it
@@ -89,13 +90,16 @@ def stored(lookup: Lookup) -> Look:
 
 
 def live(encoder: Encoder, files: Mapping[str, Path]) -> Look:
-    """Pooled vectors straight from pixels, by name of the picture."""
+    """Pooled vectors straight from pixels, by name of the picture; zeros for a broken one."""
 
     def look(pictures: Sequence[str]) -> Float[Tensor, "B P"]:
         return torch.cat([one(files[name]) for name in pictures])
 
     def one(path: Path) -> Float[Tensor, "1 P"]:
-        pixels = torch.from_numpy(encoder.preprocessing.read(path).values)[None]
+        try:
+            pixels = torch.from_numpy(encoder.preprocessing.read(path).values)[None]
+        except BrokenPictureError:
+            return torch.zeros(1, encoder.card.pooled_width or 0, device=encoder.mean.device)
         seen: Encoded = encoder(pixels.to(encoder.mean.device))
         assert seen.pooled is not None, "who has a text tower pools"
         return seen.pooled
