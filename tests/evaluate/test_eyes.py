@@ -90,10 +90,14 @@ def test_a_later_stage_goes_on_with_the_encoder_that_was_trained(root: Path) -> 
 
 
 @pytest.mark.slow
-def test_compare_stores_nothing_where_encoders_learn(root: Path) -> None:
+@pytest.mark.parametrize("sight", ["live", "lora"])
+def test_compare_stores_nothing_where_pictures_are_encoded_in_the_loop(
+    sight: Any, root: Path
+) -> None:
     comparison = api.plan(
         task="vqa2", data=root / "data", encoders=["tiny:clip"], out=root / "out",
-        recipe=replace(RECIPE, sight="lora", rank=2), shots=["100%"], seeds=1, jobs=1,
+        recipe=replace(RECIPE, sight=sight, rank=2), shots=["100%"], seeds=1, jobs=1,
+        beside=("probe", "zero-shot"),
     )  # fmt: skip
     estimate = api.estimate(comparison)
     assert estimate.feature_bytes == 0 and estimate.pictures == {"tiny:clip": 0}
@@ -101,8 +105,9 @@ def test_compare_stores_nothing_where_encoders_learn(root: Path) -> None:
     api.run(comparison)
     assert not (root / "out" / "stores").exists()
     arms = {row.get("encoder") for row in read_jsonl(root / "out" / "results.jsonl")}
-    assert {"tiny:clip", "tiny:clip, pictures shuffled", "text only", "answer prior"} <= arms
-    assert "LoRA of rank 2" in json.dumps(read_json(root / "out" / "about.json"))
+    beside = {f"tiny:clip, {row}" for row in ("pictures shuffled", "linear probe", "zero-shot")}
+    assert {"tiny:clip", "text only", "answer prior", *beside} <= arms
+    assert ("LoRA of rank 2" in (root / "out" / "about.json").read_text()) == (sight == "lora")
 
 
 def preview(root: Path, sight: Any, encoder: str) -> dict[str, Any]:
