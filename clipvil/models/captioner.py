@@ -213,7 +213,7 @@ def at_rest(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         model.train(training)
-        # weights that autocast rounded here would be taken again later, without their gradients
+        # older torch takes weights that autocast rounded here again later, without gradients
         torch.clear_autocast_cache()
 
 
