@@ -126,7 +126,8 @@ def learn(task: Task, examples: Sequence[Example], config: Any) -> Known:
     def rank(one: tuple[str, ...]) -> tuple[float, float, tuple[str, ...]]:
         return -common[one], -sum(counts[word] for word in one) / len(one), one
 
-    return Known(Vocabulary(words, " ".join(min(common, key=rank))), config.read)
+    prior = min(common, key=rank)
+    return Known(Vocabulary(words, " ".join(prior)), config.read)
 
 
 def read(task: Task, facts: Mapping[str, Any], config: Any) -> Known:
