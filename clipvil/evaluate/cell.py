@@ -71,7 +71,9 @@ def sight(plan: Plan, statistics: Statistics | None, files: list[str]) -> Sight:
     """What the arm's model gets to see; `files` are the pictures that may be swapped."""
     if not plan.arm.stores or statistics is None:
         return Blind()
-    stored = Stored(Lookup(plan.arm.stores), statistics)
+    lookup = Lookup(plan.arm.stores)
+    lookup.expect(plan.arm.fingerprint)
+    stored = Stored(lookup, statistics)
     match plan.arm.control:
         case "shuffled":
             return Shuffled(stored, files, seed=plan.repetition)

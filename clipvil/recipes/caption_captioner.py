@@ -7,7 +7,15 @@ from clipvil.train.recipe import Recipe, Stage
 def recipe() -> Recipe[captioner.Config]:
     """Words that are there twice are known; on words first, then a shorter while on CIDEr-D."""
     config = captioner.Config(
-        width=128, heads=4, layers=2, expand=2, image_dropout=0.1, rare=1, read=20, beams=3
+        width=128,
+        heads=4,
+        layers=2,
+        expand=2,
+        image_dropout=0.1,
+        rare=1,
+        read=20,
+        beams=3,
+        baseline="others",
     )
     words = Stage(
         epochs=10,
@@ -20,11 +28,11 @@ def recipe() -> Recipe[captioner.Config]:
     )
     reward = Stage(
         objective="self_critical",
-        epochs=1,
-        least_steps=30,
-        most_steps=600,
+        epochs=5,
+        least_steps=60,
+        most_steps=2_000,
         batch=16,
-        learning_rate=1e-4,
+        learning_rate=5e-4,
         clip=5.0,
         validations=3,
     )
