@@ -9,8 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from clipvil import registry
-from clipvil.recipes._rows import ROWS, Row
+from clipvil.recipes import _caption_rows, _rows
 from clipvil.train.recipe import Recipe
+
+Row = _rows.Row | _caption_rows.CaptionRow
+ROWS: dict[str, Row] = {**_rows.ROWS, **_caption_rows.ROWS}
 
 
 def names() -> tuple[str, ...]:

@@ -10,7 +10,7 @@ def recipe() -> Recipe[captioner.Config]:
     Command   clipvil train coco_caption_captioner --task coco_caption@karpathy --data DIR
               --encoder ENCODER --out RUN
     Expected  CIDEr 1.342 on Karpathy's test with CLIP's Res50x4
-              (`clip_vil/caption/clip-res50x4`)
+              (`clip_vil/caption/captioner/clip-res50x4`)
     Known     a batch carries all captions of its pictures, of which the release draws five. Its
               second stage goes on with the first one's Adam, here it starts anew. What it tells
               with is not said; its code base reports five beams, which is what is set here

@@ -55,6 +55,21 @@ def test_the_published_schedule() -> None:
     assert (words.objective, reward.objective) == ("loss", "self_critical")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in recipes.rows() if "/caption/" in name])
+def test_a_row_is_ready_to_run(name: str, tmp_path: Path) -> None:
+    data, row = tmp_path / "data", recipes.rows()[name]
+    tasks.load(row.task).tiny(data)
+    found = api.preview(
+        name, task=row.task, data=data, encoder=row.encoder, out=tmp_path / "run",
+        shots="100%",
+    )  # fmt: skip
+    assert found["width"] == row.width and found["cells"] == [14, 14]
+    assert [stage["objective"] for stage in found["stages"]] == ["loss", "self_critical"]
+    assert found["parameters"] > 40_000_000
+    assert f"{row.width * 196 * 123_287 * 2 / 1e9:.0f} GB" in row.summary
+
+
 def test_it_is_trained_scored_and_asked_about_a_folder(tmp_path: Path) -> None:
     task, run = tasks.load("coco_caption"), tmp_path / "run"
     task.tiny(tmp_path / "data")
@@ -130,7 +145,7 @@ def test_the_embedded_world_is_captioned_better_than_by_the_prior(tmp_path: Path
         out=tmp_path / "run",
     )  # fmt: skip
     words = read_json(tmp_path / "run" / "stage-1" / "fitted.json")
-    assert found.steps == 56 and words["steps"] == 80
+    assert (words["steps"], found.steps) == (80, 51), "of 135 pictures: 15 are held back to select"
     values = api.evaluate(tmp_path / "run")["val"]
     task = tasks.load("coco_caption")
     from clipvil.core import Data
