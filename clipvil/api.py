@@ -271,3 +271,12 @@ def predict_split(
 
     root = None if data is None else Data(Path(data))
     return answer_split(Path(run), Path(out), root, split, limit)
+
+
+def predict_folder(
+    run: str | Path, out: str | Path, images: str | Path, *, limit: int | None = None
+) -> int:
+    """Write a captioner's captions of all pictures under a folder; how many there are."""
+    from clipvil.evaluate.predict import answer_folder
+
+    return answer_folder(Path(run), Path(out), Path(images), limit)

@@ -208,8 +208,8 @@ class Numbered(Packed[str]):
 class Rows(Sequence[Any]):
     """Some rows of a sequence, in a given order, without copying it."""
 
-    def __init__(self, whole: Sequence[Any], indices: NDArray[np.int64]) -> None:
-        self._whole, self._indices = whole, indices
+    def __init__(self, whole: Sequence[Any], indices: Sequence[int] | NDArray[np.int64]) -> None:
+        self._whole, self._indices = whole, np.asarray(indices, np.int64)
 
     def __len__(self) -> int:
         return len(self._indices)

@@ -82,7 +82,9 @@ def sight(
     elif encoder is not None and statistics is not None:
         seen = live.Live(encoder, files, statistics)
     elif plan.arm.stores and statistics is not None:
-        seen = Stored(Lookup(plan.arm.stores), statistics)
+        lookup = Lookup(plan.arm.stores)
+        lookup.expect(plan.arm.fingerprint)
+        seen = Stored(lookup, statistics)
     else:
         return Blind()
     match plan.arm.control:

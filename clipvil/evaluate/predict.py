@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from clipvil.core import Data, Example, Said, Segment
+from clipvil.core import Answer, Data, Example, Said, Segment, Text, UsageError
 from clipvil.evaluate import eyes, splits
 from clipvil.evaluate.cell import answers_of, restore
-from clipvil.evaluate.run import read_known, read_plan
+from clipvil.evaluate.run import Plan, read_known, read_plan
 from clipvil.features.lookup import gather
+from clipvil.features.plan import named
+from clipvil.files.pictures import number
 
 
 def answer_one(folder: Path, picture: Path, question: str) -> str:
@@ -41,16 +44,50 @@ def answer_split(
     part = splits.part(source, split or task.splits.report)
     if limit is not None:
         part = part.rows(range(min(limit, len(part.examples))))
+    # names are paths under a data folder: another folder's features must not be mistaken
+    stores = None if data is None else _mark(source.data.root)
+    said = _encoded_and_answered(plan, part, stores)
+    task.write(out, said)
+    return len(said)
+
+
+def answer_folder(folder: Path, out: Path, images: Path, limit: int | None) -> int:
+    """Write a run's captions of all pictures under a folder; gives their number.
+
+    A picture goes by the number in its name where all names are COCO's, else by its path.
+
+    Raises
+        UsageError: the run's task asks questions about pictures
+    """
+    plan = read_plan(folder)
+    task = plan.source.load()
+    if not isinstance(task.answer, Text):
+        raise UsageError(f"{task.name} asks about pictures: give --image and --text, or --data")
+    files = named(images)
+    names = [*files][:limit]
+    numbers = [number(Path(name).name) for name in names]
+    official = None not in numbers and len(set(numbers)) == len(numbers)
+    ids = [*map(str, numbers)] if official else names
+    examples = [
+        Example(id=i, cluster=name, pictures=(name,)) for i, name in zip(ids, names, strict=True)
+    ]
+    said = _encoded_and_answered(plan, splits.Part(examples, names, files), _mark(images))
+    task.write(out, said)
+    return len(said)
+
+
+def _mark(root: Path | None) -> str:
+    """What the features of a folder's pictures are kept under."""
+    return hashlib.sha256(str(root and root.resolve()).encode()).hexdigest()[:8]
+
+
+def _encoded_and_answered(plan: Plan, part: splits.Part, mark: str | None) -> Mapping[str, Answer]:
+    """A run's answers; pictures that no store of it has are encoded into one beside it."""
     known = read_known(plan)
     model, statistics, encoder = restore(plan, known)
     if plan.arm.encoder is not None and encoder is None:
         wanted = {name: part.files[name] for name in part.pictures}
-        # names are paths under a data folder: another folder's features must not be mistaken
-        root = str(source.data.root and source.data.root.resolve())
-        mark = hashlib.sha256(root.encode()).hexdigest()[:8]
-        where = folder / "stores" if data is None else folder / f"stores-{mark}"
+        where = plan.folder / ("stores" if mark is None else f"stores-{mark}")
         found = gather(eyes.encoder_of(plan), wanted, where)
         plan = replace(plan, arm=replace(plan.arm, stores=found.stores))
-    said = answers_of(plan, part, known, model, statistics, encoder)
-    task.write(out, said)
-    return len(said)
+    return answers_of(plan, part, known, model, statistics, encoder)

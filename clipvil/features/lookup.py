@@ -38,6 +38,19 @@ class Lookup:
         self.width = self._stores[0].width
         self.pooled_width = self._stores[0].pooled_width
 
+    def expect(self, fingerprint: str | None) -> None:
+        """See that these are an encoder's features.
+
+        Raises
+            ValueError: they are another one's; names the store
+        """
+        for store in self._stores:
+            if store.fingerprint != fingerprint:
+                raise ValueError(
+                    f"{store.path} has another encoder's features than those that were trained on: "
+                    f"its fingerprint is {store.fingerprint[:8]}, not {str(fingerprint)[:8]}"
+                )
+
     def __contains__(self, picture: str) -> bool:
         return picture in self._place
 

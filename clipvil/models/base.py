@@ -1,6 +1,6 @@
 """What every model promises, and what models of closed answer lists share.
 
-Shapes   B batch, T words, A answers
+Shapes   B batch, T words, A answers; P pictures, K captions of each, L words at most
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from clipvil.data.captions import CaptionBatch
 from clipvil.data.labels import LabelBatch
 
 
@@ -30,6 +31,16 @@ class LabelModel(Protocol):
     def __call__(self, batch: LabelBatch) -> Float[Tensor, "B A"]: ...
 
     def loss(self, batch: LabelBatch) -> Loss: ...
+
+
+class TextModel(Protocol):
+    """A model of free words; `embed` are its word vectors, row 0 that of the beginning."""
+
+    def loss(self, batch: CaptionBatch) -> Loss: ...
+
+    def tell(self, batch: CaptionBatch) -> tuple[Int[Tensor, "P K L"], Float[Tensor, "P K"]]:
+        """The best captions of each picture, best first, and their scores; -inf is none."""
+        ...
 
 
 def said(words: Int[Tensor, "B T"]) -> Bool[Tensor, "B T"]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from clipvil.core import Labels
 from clipvil.data.labels import LabelBatch
-from clipvil.models._dropout import Dropout, drop
+from clipvil.models._attention import attend
+from clipvil.models._dropout import Dropout
 from clipvil.models.base import Loss, said, soft_loss
 
 ANSWERS = (Labels,)
@@ -58,15 +58,8 @@ class Attention(nn.Module):
             layer(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, T, D / H]
             for layer, tokens in ((self.query, asks), (self.key, told), (self.value, told))
         )
-        mask = real[:, None, None, :]
         rate = self.dropout if self.training else 0.0
-        if rate > 0.0 and query.device.type == "cpu":  # torch has no fused kernel for it either
-            weight = (query * query.shape[-1] ** -0.5 @ key.mT).masked_fill_(~mask, -1e9)
-            found = drop(weight.softmax(-1), rate) @ value
-        else:
-            found = F.scaled_dot_product_attention(
-                query, key, value, attn_mask=mask, dropout_p=rate
-            )
+        found = attend(query, key, value, real[:, None, None, :], rate)
         merged: Tensor = self.merge(found.transpose(1, 2).flatten(2))  # [B, Q, D]
         return merged
 

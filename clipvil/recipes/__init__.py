@@ -9,8 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from clipvil import registry
-from clipvil.recipes._rows import ROWS, Row
+from clipvil.recipes import _caption_rows, _rows
 from clipvil.train.recipe import Recipe
+
+Row = _rows.Row | _caption_rows.CaptionRow
+ROWS: dict[str, Row] = {**_rows.ROWS, **_caption_rows.ROWS}
 
 
 def names() -> tuple[str, ...]:
@@ -44,9 +47,11 @@ def default(task: str, model: str) -> str:
 
 
 def task_of(name: str) -> str:
-    """The task that a recipe is for; the embedded world's files are those of VQA v2."""
+    """The task that a recipe is for; of the embedded world's, that of questions or of captions."""
     if name in ROWS:
         return ROWS[name].task
     known = [task for task in registry.names("clipvil.tasks") if name.startswith(f"{task}_")]
     longest = max(known, key=len, default=name.partition("_")[0])
-    return {"tabletop": "vqa2"}.get(longest, longest)
+    if longest == "tabletop":
+        return "coco_caption" if name.endswith("_captioner") else "vqa2"
+    return longest

@@ -165,8 +165,14 @@ def examples_karpathy(data: Data, split: str) -> Sequence[Example]:
 
 
 def write(path: Path, answers: Mapping[str, Answer]) -> None:
-    """The official submission: a JSON array, one object a picture."""
-    rows = [{"image_id": int(i), "caption": words(answer)} for i, answer in answers.items()]
+    """The official submission: a JSON array, one object a picture.
+
+    A picture of one's own, which has a name and no number, goes by that.
+    """
+    rows = [
+        {"image_id": int(i) if i.isdecimal() else i, "caption": words(answer)}
+        for i, answer in answers.items()
+    ]
     write_json(path, rows)
 
 

@@ -94,7 +94,7 @@ def order(step: int, examples: int, batch: int, seed: int) -> NDArray[np.int64]:
 
 
 def rate(step: int, steps: int, stage: Stage) -> float:
-    """Learning rate of a step: a linear rise, then a fall in steps or along a cosine to zero."""
+    """Learning rate of a step: a linear rise, then a fall in steps or along the stage's curve."""
     warm = max(1, round(stage.warmup * steps))
     if step < warm:
         risen = (step + 1) / warm
@@ -102,7 +102,16 @@ def rate(step: int, steps: int, stage: Stage) -> float:
     if stage.decay_at:
         falls = sum(step >= round(share * steps) for share in stage.decay_at)
         return stage.learning_rate * stage.decay**falls
-    return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm)))
+    match stage.fall:
+        case "cosine":
+            along = 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm)))
+        case "root":
+            along = math.sqrt(warm / (step + 1))
+        case "none":
+            along = 1.0
+        case _:
+            assert_never(stage.fall)
+    return stage.learning_rate * along
 
 
 def groups_of(model: nn.Module, stage: Stage) -> list[dict[str, Any]]:
@@ -183,6 +192,8 @@ def fit(
             ids = ", ".join(ready.ids[:8])
             raise FloatingPointError(f"loss is {value} at step {loop.step}; in the batch: {ids}")
         accelerator.backward(loss)
+        if stage.clip_each is not None:
+            accelerator.clip_grad_value_(model.parameters(), stage.clip_each)
         if stage.clip is not None:
             accelerator.clip_grad_norm_(model.parameters(), stage.clip)
         optimizer.step()

@@ -28,11 +28,13 @@ class Stage:
     encoder_rate: float = 0.1
     """learning rate of an encoder that is trained, as a share of `learning_rate`"""
     warmup: float = 0.1
-    """share of the steps in which the learning rate rises; it falls along a cosine after"""
+    """share of the steps in which the learning rate rises"""
     warmup_from: float = 0.0
     """share of the learning rate that the rise begins at"""
+    fall: Literal["cosine", "root", "none"] = "cosine"
+    """how it falls after: along a cosine to zero, with the root of the step, or not at all"""
     decay_at: tuple[float, ...] = ()
-    """shares of the steps after which the rate falls by `decay` at once, instead of the cosine"""
+    """shares of the steps after which the rate falls by `decay` at once, instead of `fall`"""
     decay: float = 0.1
     """what the rate is multiplied by at each of `decay_at`"""
     optimizer: Literal["adamw", "adamax"] = "adamw"
@@ -45,6 +47,8 @@ class Stage:
     """the optimizer's weight decay"""
     clip: float | None = None
     """largest norm of the gradient, or none"""
+    clip_each: float | None = None
+    """largest size of each number of the gradient, or none"""
     precision: Literal["fp32", "bf16"] = "fp32"
     """arithmetic of the forward pass"""
     validations: int = 10

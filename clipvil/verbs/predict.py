@@ -12,7 +12,7 @@ from clipvil.errors import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
-    """Answer with a trained run: one question about one picture, or a whole split."""
+    """Answer with a trained run: a question about a picture, a split, or captions of a folder."""
 
     folder: tyro.conf.Positional[Path]
     """the run folder"""
@@ -20,6 +20,8 @@ class Verb:
     """a picture to answer a question about"""
     text: str | None = None
     """the question"""
+    images: Path | None = None
+    """folder of pictures to write captions of"""
     data: Path | None = None
     """folder of the task's files and pictures; by default the one it was trained from"""
     split: str | None = None
@@ -27,7 +29,7 @@ class Verb:
     limit: int | None = None
     """examples to answer at most"""
     out: Path | None = None
-    """file for the answers to a split, in the task's official submission format"""
+    """file for the answers to a split or a folder, in the task's official submission format"""
 
     def run(self) -> int:
         """Answer and say where the answers went."""
@@ -40,6 +42,12 @@ class Verb:
             return 0
         if self.out is None:
             raise UsageError("give --image and --text, or --out for the answers to a split")
+        if self.images is not None:
+            if self.data is not None or self.split is not None:
+                raise UsageError("--images is a folder by itself: no --data, no --split")
+            count = api.predict_folder(self.folder, self.out, self.images, limit=self.limit)
+            progress.say(f"wrote {count:,} captions to {self.out}")
+            return 0
         count = api.predict_split(
             self.folder, self.out, data=self.data, split=self.split, limit=self.limit
         )

@@ -20,7 +20,9 @@ from clipvil.worlds import tabletop
 TRAIN2014 = 443_757  # questions
 QUICK = "clip_vil/vqa/pythia/clip-vit-b32"
 ROWS = [
-    name if name == QUICK else pytest.param(name, marks=pytest.mark.slow) for name in recipes.rows()
+    name if name == QUICK else pytest.param(name, marks=pytest.mark.slow)
+    for name in recipes.rows()
+    if "/vqa/" in name
 ]
 
 
@@ -53,7 +55,7 @@ def test_published_schedules_have_their_published_length(name: str) -> None:
 def test_every_row_has_a_recipe_and_an_encoder_of_its_task() -> None:
     for name, row in recipes.rows().items():
         assert recipes.load(name) == recipes.load(row.recipe)
-        assert recipes.task_of(name) == recipes.task_of(row.recipe)
+        assert recipes.task_of(name).partition("@")[0] == recipes.task_of(row.recipe)
         assert f"/{recipes.load(name).model}/" in name
 
 

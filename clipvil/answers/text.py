@@ -1,0 +1,135 @@
+"""Free words: a vocabulary of the training subset's captions, told by the model's own decoding.
+
+The prior is the commonest caption; among captions as common as each other, that whose words are the
+commonest on average.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from clipvil import models
+from clipvil.core import Answer, Example, Said, Task
+from clipvil.data.captions import CaptionData, captions
+from clipvil.data.sight import Sight
+from clipvil.data.words import split_words
+from clipvil.models.base import TextModel
+from clipvil.train.recipe import Recipe
+
+BATCH = 32  # pictures that are told about at a time; what is told does not depend on it
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Words that are told, frequent first, and the caption that is told without looking."""
+
+    words: tuple[str, ...]
+    prior: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the captions of a training subset say; see `answers.base.Known`."""
+
+    vocabulary: Vocabulary
+    read: int  # words of a caption that are learnt from
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Words and prior."""
+        return asdict(self.vocabulary)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Words of the captions."""
+        return self.vocabulary.words
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Words."""
+        return {"words": len(self.words)}
+
+    def model(self, recipe: Recipe[Any], image_width: int) -> nn.Module:
+        """A model that tells these words."""
+        made: nn.Module = models.load(recipe.model).Model(
+            recipe.config, image_width=image_width, num_words=len(self.words) + 2
+        )
+        return made
+
+    def data(
+        self, examples: Sequence[Example], pictures: Sequence[str], sight: Sight, *, targets: bool
+    ) -> CaptionData:
+        """Pictures, and their captions where they are learnt from."""
+        return CaptionData(examples, pictures, sight, self.words, self.read, targets=targets)
+
+    def answers(
+        self, model: nn.Module, data: CaptionData, device: torch.device
+    ) -> dict[str, Answer]:
+        """The best caption of every picture; `others` are the next best and their scores."""
+        said: dict[str, Answer] = {}
+        model.eval()
+        telling = cast(TextModel, model)
+        with torch.inference_mode():
+            for start in range(0, len(data), BATCH):
+                batch = data.batch(np.arange(start, min(start + BATCH, len(data)))).to(device)
+                words, scores = telling.tell(batch)  # [P, K, L], [P, K]
+                for name, told, worth in zip(
+                    batch.ids, words.tolist(), scores.tolist(), strict=True
+                ):
+                    ranked = [
+                        (self.text(numbers), score)
+                        for numbers, score in zip(told, worth, strict=True)
+                        if score > -np.inf
+                    ]
+                    said[name] = Said(ranked[0][0], tuple(ranked[1:]))
+        return said
+
+    def text(self, numbers: Sequence[int]) -> str:
+        """A caption as a person reads it."""
+        end = numbers.index(0) if 0 in numbers else len(numbers)
+        return " ".join(self.words[number - 2] for number in numbers[:end])
+
+    def prior(self, examples: Sequence[Example]) -> dict[str, Answer]:
+        """The same caption, always."""
+        return {example.id: Said(self.vocabulary.prior) for example in examples}
+
+    def coverage(self, examples: Sequence[Example]) -> None:
+        """Nothing bounds what a caption can earn."""
+        return None
+
+
+def learn(task: Task, examples: Sequence[Example], config: Any) -> Known:
+    """The words that captions of fitting examples have more often than `config.rare` times.
+
+    Raises
+        ValueError: there are none
+    """
+    told = [tuple(split_words(one)) for example in examples for one in captions(example)]
+    counts = Counter(word for one in told for word in one)
+    frequent = [word for word, count in counts.items() if count > config.rare]
+    if not frequent:
+        raise ValueError(
+            f"an empty vocabulary: none of the {len(counts):,} words in the captions of "
+            f"{len(examples):,} fitting pictures is there more than {config.rare} times "
+            "(--config.rare)"
+        )
+    words = tuple(sorted(frequent, key=lambda word: (-counts[word], word)))
+    common = Counter[tuple[str, ...]](one for one in told if one)
+
+    def rank(one: tuple[str, ...]) -> tuple[float, float, tuple[str, ...]]:
+        return -common[one], -sum(counts[word] for word in one) / len(one), one
+
+    prior = min(common, key=rank)
+    return Known(Vocabulary(words, " ".join(prior)), config.read)
+
+
+def read(task: Task, facts: Mapping[str, Any], config: Any) -> Known:
+    """What `learn` gave, from its facts."""
+    return Known(Vocabulary(tuple(facts["words"]), facts["prior"]), config.read)

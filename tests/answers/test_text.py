@@ -1,0 +1,182 @@
+"""What captions of a training subset teach: words, the prior, batches with each picture once."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from clipvil import answers, api, tasks
+from clipvil.answers import text
+from clipvil.core import Example, References, Said
+from clipvil.data.captions import CaptionBatch
+from clipvil.data.sight import Blind
+from clipvil.files import write_json, write_jsonl
+from clipvil.models import captioner
+from clipvil.train.recipe import Recipe, Stage
+
+TASK = tasks.load("caption")
+CONFIG = captioner.Config(
+    width=32, heads=4, layers=2, expand=2, dropout=0.0, image_dropout=0.0, rare=1, read=6
+)
+
+
+def example(name: str, *captions: str) -> Example:
+    return Example(id=name, cluster=name, pictures=(name,), target=References(captions))
+
+
+SOME = [
+    example("a", "A red dog!", "a dog", "The dog runs far away over there."),
+    example("b", "A dog."),
+    example("c", "a cat", "!!!"),
+]
+
+
+def known(**chosen: int) -> text.Known:
+    config = captioner.Config(**({"rare": 1, "read": 6} | chosen))
+    found = answers.learn(TASK, SOME, config)
+    assert isinstance(found, text.Known)
+    return found
+
+
+def batch(found: text.Known, *, targets: bool = True) -> CaptionBatch:
+    data = found.data(SOME, ["a", "b", "c"], Blind(), targets=targets)
+    return data.batch(np.arange(3))
+
+
+def test_words_are_those_that_are_frequent_enough() -> None:
+    assert known().words == ("a", "dog")
+    assert known(rare=3).words == ("a", "dog")
+    assert set(known(rare=0).words) > {"cat", "red", "there"}
+    assert answers.read(TASK, json.loads(json.dumps(known().facts)), CONFIG) == known()
+
+
+def test_the_prior_is_the_commonest_caption() -> None:
+    assert known().prior(SOME)["c"] == Said("a dog")
+    alone = answers.learn(TASK, [SOME[0], SOME[2]], CONFIG)
+    assert alone.prior(SOME)["a"] == Said("a dog"), "among equals that with the commonest words"
+    assert known().coverage(SOME) is None
+
+
+def test_a_batch_has_each_picture_once_and_all_its_captions() -> None:
+    told = batch(known())
+    assert told.ids == ("a", "b", "c") and told.image.shape[0] == 3
+    assert told.words.tolist() == [
+        [[2, 1, 3, 0, 0, 0], [2, 3, 0, 0, 0, 0], [1, 3, 1, 1, 1, 1]],  # cut after six words
+        [[2, 3, 0, 0, 0, 0], [0] * 6, [0] * 6],
+        [[2, 1, 0, 0, 0, 0], [0] * 6, [0] * 6],  # a caption without words is none
+    ]
+    assert told.frequencies is not None
+    rarity = told.frequencies().rarity(np.array([3], np.uint64))  # the word 2, which is 3 there
+    assert rarity.tolist() == [0.0], "in the captions of all three pictures"
+    assert batch(known(), targets=False).words.shape == (3, 0, 1)
+
+
+def test_captions_that_teach_nothing_are_errors() -> None:
+    with pytest.raises(ValueError, match="an empty vocabulary: none of the 10 words"):
+        known(rare=9)
+    with pytest.raises(ValueError, match="d: no caption of it has a word"):
+        known().data([*SOME, example("d", "?")], [*"abcd"], Blind(), targets=True)
+    hidden = Example(id="9", cluster="9", pictures=("9",))
+    with pytest.raises(ValueError, match="9 cannot be learnt from"):
+        answers.learn(TASK, [hidden], CONFIG)
+
+
+class Numbered(Blind):
+    """Every picture shows its own number."""
+
+    def look(self, pictures: list[str]):  # type: ignore[no-untyped-def]
+        looked = super().look(pictures)
+        shown = torch.stack([torch.eye(8)[int(name)] for name in pictures])
+        return looked._replace(image=shown.unsqueeze(1))
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+def test_eight_pictures_learnt_by_heart_are_told_exactly(beams: int) -> None:
+    told = [
+        "a dog", "a dog runs", "a dog runs and a cat sleeps", "the cat", "nobody is at home today",
+        "the cat sleeps on the warm red roof", "two", "it's a boat",
+    ]  # fmt: skip
+    examples = [example(str(k), one) for k, one in enumerate(told)]
+    pictures = [str(k) for k in range(8)]
+    config = captioner.Config(
+        width=32, heads=4, layers=1, expand=2, dropout=0.0, image_dropout=0.0, rare=0, read=8,
+        beams=beams,
+    )  # fmt: skip
+    found = answers.learn(TASK, examples, config)
+    torch.manual_seed(0)
+    recipe = Recipe(model="captioner", config=config, stages=(Stage(),))
+    model: nn.Module = found.model(recipe, 8)
+    data = found.data(examples, pictures, Numbered(8), targets=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(80):
+        optimizer.zero_grad()
+        loss = model.loss(data.batch(np.arange(8)))  # type: ignore[operator]
+        (loss.total / loss.weight).backward()
+        optimizer.step()
+    asked = found.data(examples, pictures, Numbered(8), targets=False)
+    said = found.answers(model, asked, torch.device("cpu"))
+    assert {name: answer.text for name, answer in said.items()} == dict(  # type: ignore[union-attr]
+        zip(pictures, told, strict=True)
+    )
+    others = [answer.others for answer in said.values()]  # type: ignore[union-attr]
+    assert all(len(some) == beams - 1 for some in others)
+    scores = [[score for _, score in some] for some in others]
+    assert all(some == sorted(some, reverse=True) for some in scores)
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> dict[str, object]:
+    stage = Stage(least_steps=2, most_steps=2, batch=2, validations=1)
+    recipe = Recipe(model="captioner", config=CONFIG, stages=(stage,))
+    return {"recipe": recipe, "encoder": "tiny:random", "out": tmp_path / "run", "data": tmp_path}
+
+
+def coco(root: Path, change: dict[str, list[object]]) -> None:
+    tasks.load("coco_caption").tiny(root)
+    file = root / "captions_train2014.json"
+    write_json(file, json.loads(file.read_text()) | change)
+
+
+def test_a_caption_file_without_captions_is_an_error(asked: dict, tmp_path: Path) -> None:
+    coco(tmp_path, {"annotations": []})
+    with pytest.raises(ValueError, match=r"train2014\.json: 3 pictures have no caption: 100, 101"):
+        api.train(task="coco_caption", **asked)
+
+
+def test_pictures_without_captions_are_an_error(asked: dict, tmp_path: Path) -> None:
+    told = [{"image_id": image, "caption": "a square"} for image in (100, 102)]
+    coco(tmp_path, {"annotations": told})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="1 pictures have no caption: 101"):
+        api.train(task="coco_caption", **asked)
+
+
+def test_captions_without_pictures_are_an_error(asked: dict, tmp_path: Path) -> None:
+    coco(tmp_path, {"images": []})
+    with pytest.raises(ValueError, match="no picture has the id 100"):
+        api.train(task="coco_caption", **asked)
+
+
+def test_own_captions_without_captions_or_pictures_are_errors(asked: dict, tmp_path: Path) -> None:
+    TASK.tiny(tmp_path)
+    write_jsonl(tmp_path / "train.jsonl", [])
+    with pytest.raises(ValueError, match="train"):
+        api.train(task="caption", **asked)
+    write_jsonl(tmp_path / "train.jsonl", [{"image": "gone.png", "caption": "a square"}])
+    with pytest.raises(FileNotFoundError, match=r"gone"):
+        api.train(task="caption", **asked)
+
+
+def test_another_encoder_s_features_are_refused(asked: dict, tmp_path: Path) -> None:
+    TASK.tiny(tmp_path)
+    api.train(task="caption", **asked)
+    made = tmp_path / "run" / "recipe.json"
+    told = json.loads(made.read_text())
+    told["fingerprint"] = "0" * 64
+    made.write_text(json.dumps(told))
+    with pytest.raises(ValueError, match="another encoder's features"):
+        api.evaluate(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"is not what .* was trained on"):
+        api.predict_folder(tmp_path / "run", tmp_path / "out.jsonl", tmp_path / "pictures")
