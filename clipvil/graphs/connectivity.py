@@ -14,6 +14,7 @@ from typing import final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from clipvil.files import read_json
 
@@ -42,24 +43,31 @@ class Graph:
     """The walkable graph of one scan, with the shortest way between any two viewpoints.
 
     Viewpoints that were left out, or that nothing leads to, are not in it.
+
+    positions   metres [V, 3], z up, in the order of `viewpoints`
+    open        whether one can step from the first to the second [V, V]
+    metres      length of the shortest way from the first to the second [V, V], inf where none is
+    isolated    viewpoints that were included and that nothing leads to
     """
 
     def __init__(self, scan: str, viewpoints: list[Viewpoint]) -> None:
         from scipy.sparse import csgraph, csr_array
 
         self.scan = scan
-        position = np.array([[v.pose[k] for k in POSITION] for v in viewpoints])  # [V, 3]
         included = np.array([v.included for v in viewpoints])
-        edges = np.array([v.unobstructed for v in viewpoints], bool)  # [V, V]
+        edges = np.array([v.unobstructed for v in viewpoints], bool)  # [all, all]
         edges &= included[:, None] & included[None, :]
-        start, end = np.nonzero(edges)
-        metres = np.linalg.norm(position[start] - position[end], axis=1)
-        ways = csr_array((metres, (start, end)), shape=edges.shape)
-        self._metres = csgraph.dijkstra(ways, directed=False).tolist()
-        edges |= edges.T
-        linked = np.flatnonzero(edges.any(1))
-        self._edges = edges
-        self._places = {viewpoints[k].image_id: int(k) for k in linked}
+        linked = np.flatnonzero((edges | edges.T).any(1))
+        self.positions = np.array([[viewpoints[i].pose[k] for k in POSITION] for i in linked])
+        self.positions = self.positions.reshape(-1, 3)
+        self.open: NDArray[np.bool_] = edges[np.ix_(linked, linked)]
+        start, end = np.nonzero(self.open)
+        metres = np.linalg.norm(self.positions[start] - self.positions[end], axis=1)
+        ways = csr_array((metres, (start, end)), shape=self.open.shape)
+        self.metres: NDArray[np.float64] = csgraph.dijkstra(ways, directed=False)
+        self._edges = self.open | self.open.T
+        self._places = {viewpoints[i].image_id: place for place, i in enumerate(linked)}
+        self.isolated = frozenset(v.image_id for v in viewpoints if v.included) - {*self._places}
 
     @property
     def viewpoints(self) -> tuple[str, ...]:
@@ -72,7 +80,7 @@ class Graph:
         Raises
             ValueError: the scan has no such viewpoint, or no way between the two
         """
-        metres: float = self._metres[self._place(start)][self._place(end)]
+        metres = self.metres.item(self._place(start), self._place(end))
         if metres == math.inf:
             raise ValueError(f"scan {self.scan} has no way from {start} to {end}")
         return metres
@@ -88,7 +96,11 @@ class Graph:
     def _place(self, viewpoint: str) -> int:
         place = self._places.get(viewpoint)
         if place is None:
-            raise ValueError(f"scan {self.scan} has no viewpoint {viewpoint}")
+            known = viewpoint in self.isolated
+            said = (
+                f"no way to or from viewpoint {viewpoint}" if known else f"no viewpoint {viewpoint}"
+            )
+            raise ValueError(f"scan {self.scan} has {said}")
         return place
 
 
