@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipvil.features import legacy
+from clipvil.features.lookup import pooled
 from clipvil.features.store import Store
 from clipvil.files import atomic, locked, read_json, write_json
 from clipvil.progress import track
@@ -70,7 +71,8 @@ def collect(sources: Sequence[Path], viewpoints: Sequence[Viewpoint], where: Pat
         if not (note.is_file() and place.is_file() and read_json(note)["key"] == key):
             write(sources, viewpoints, place)
             write_json(note, {"key": key, "sources": [str(source) for source in sources]})
-    return ViewFeatures(np.load(place, mmap_mode="r", allow_pickle=False))
+    # a private map: torch would complain of memory that cannot be written
+    return ViewFeatures(np.load(place, mmap_mode="c", allow_pickle=False))
 
 
 def stamp(sources: Sequence[Path], viewpoints: Sequence[Viewpoint]) -> str:
@@ -156,16 +158,7 @@ def stored(store: Store) -> Iterator[Shown]:
         if viewpoint := whole(name):
             yield viewpoint, slice(0, VIEWS), partial(store.read, index)
         elif part := single(name):
-            yield part[0], slice(part[1], part[1] + 1), partial(vector, store, index)
-
-
-def vector(store: Store, index: int) -> NDArray[Any]:
-    """One vector of a picture, [1, W]."""
-    pooled = store.pooled(index)
-    if pooled is not None:
-        return pooled[None]
-    mean: NDArray[Any] = store.read(index).astype(np.float32).mean(0, keepdims=True)
-    return mean
+            yield part[0], slice(part[1], part[1] + 1), partial(pooled, store, index)
 
 
 def whole(name: str) -> Viewpoint | None:

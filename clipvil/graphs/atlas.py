@@ -75,6 +75,13 @@ class Atlas:
         return self.positions.astype(np.float32)
 
     @cached_property
+    def lengths(self) -> NDArray[np.float64]:
+        """Metres to each neighbour [V, K], inf on padding."""
+        offset = self.positions[self.neighbours] - self.positions[:, None]
+        lengths = np.linalg.norm(offset, axis=-1)
+        return np.where(self.neighbours < 0, np.inf, lengths)
+
+    @cached_property
     def first(self) -> Places:
         """The first viewpoint of the scan of each [V]."""
         starts: Places = np.searchsorted(self.scan, self.scan)
@@ -133,8 +140,7 @@ class Atlas:
         """
         steps = self.neighbours[start]  # [B, K]
         there = np.where(steps < 0, start[:, None], steps)
-        edge = np.linalg.norm(self.positions[there] - self.positions[start][:, None], axis=-1)
-        whole = np.where(steps < 0, np.inf, edge + self.metres(there, goal[:, None]))
+        whole = self.lengths[start] + self.metres(there, goal[:, None])
         best = whole.argmin(1, keepdims=True) if whole.shape[1] else np.zeros((len(start), 0), int)
         arrived = start == goal
         lost = ~arrived & np.isinf(whole.min(1, initial=np.inf))

@@ -1,0 +1,106 @@
+"""What follower and speaker share: soft attention, angles as wide features, environment dropout.
+
+Shapes   B walkers, N things looked at, W width of a view, A = 4 x tiles of angles, Q of a query,
+         D of what is told
+Source   https://github.com/airsplay/R2R-EnvDrop (r2r_src/model.py)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from clipvil.data.walks import Ground, angles, compass
+from clipvil.models._dropout import drop
+
+TILES = 32  # how often sine and cosine of both angles are repeated, as published
+
+
+class Seen(NamedTuple):
+    """Views with where they lie; the published features are `view` and `angle` tiled behind it."""
+
+    view: Float[Tensor, "B N W"]
+    angle: Float[Tensor, "B N 4"]
+
+
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """How features are seen: some numbers dropped at random, or some channels for all of a batch.
+
+    `channels` is 0 for a dropped channel and scales the others up; then nothing else is dropped.
+    """
+
+    ground: Ground
+    rate: float = 0.0
+    channels: Float[Tensor, " W"] | None = None
+
+    def around(self, place: Int[Tensor, " B"], view: Int[Tensor, " B"]) -> Seen:
+        """The 36 views; headings are relative to that of `view`."""
+        heading, elevation = compass(place.device)
+        aside = heading - heading[view][:, None]  # [B, 36]
+        return Seen(self._dim(self.ground.look(place)), angles(aside, elevation.expand_as(aside)))
+
+    def ahead(self, place: Int[Tensor, " B"], view: Int[Tensor, " B"]) -> Seen:
+        """The views in which neighbours are; what is no neighbour is zero."""
+        aside = self.ground.heading[place] - compass(place.device)[0][view][:, None]  # [B, K]
+        free = self.ground.free[place].unsqueeze(-1)
+        seen = self._dim(self.ground.ahead(place))
+        return Seen(seen * free, angles(aside, self.ground.elevation[place]) * free)
+
+    def _dim(self, views: Float[Tensor, "B N W"]) -> Float[Tensor, "B N W"]:
+        return drop(views, self.rate) if self.channels is None else views * self.channels
+
+
+def facing(view: Int[Tensor, " B"]) -> Float[Tensor, "B A"]:
+    """The tiled angles of the views that walkers look along."""
+    heading, elevation = compass(view.device)
+    return angles(heading[view], elevation[view]).repeat(1, TILES)
+
+
+class Gaze(nn.Module):
+    """A query compared with views and their angles, as if these were tiled behind the views."""
+
+    def __init__(self, query_width: int, view_width: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(query_width, view_width + 4 * TILES, bias=False)
+
+    def forward(self, query: Float[Tensor, "B Q"], seen: Seen) -> Float[Tensor, "B N"]:
+        """How well each view fits."""
+        asks = self.query(query)
+        view, angle = asks.split([seen.view.shape[-1], 4 * TILES], -1)
+        where = angle.unflatten(-1, (TILES, 4)).sum(1)
+        fits = torch.einsum("bnw,bw->bn", seen.view, view.float())
+        return fits + torch.einsum("bna,ba->bn", seen.angle, where.float())
+
+    def gather(self, query: Float[Tensor, "B Q"], seen: Seen) -> Float[Tensor, "B WA"]:
+        """The views, weighted by how well they fit, and behind them their tiled angles."""
+        weight = self(query, seen).softmax(-1)
+        view = torch.einsum("bnw,bn->bw", seen.view, weight)
+        angle = torch.einsum("bna,bn->ba", seen.angle, weight)
+        return torch.cat([view, angle.repeat(1, TILES)], -1)
+
+
+class Listen(nn.Module):
+    """Attention of a state over words or steps, joined with the state."""
+
+    def __init__(self, width: int, told_width: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, told_width, bias=False)
+        self.join = nn.Linear(width + told_width, width, bias=False)
+
+    def forward(
+        self,
+        state: Float[Tensor, "B Q"],
+        told: Float[Tensor, "B T D"],
+        real: Bool[Tensor, "B T"],
+    ) -> tuple[Float[Tensor, "B Q"], Float[Tensor, "B T"]]:
+        """The state with what was found, and the weight of each word."""
+        fits = torch.einsum("btd,bd->bt", told, self.query(state))
+        weight = fits.float().masked_fill(~real, -torch.inf).softmax(-1)
+        found = torch.einsum("btd,bt->bd", told, weight.to(told.dtype))
+        joined: Tensor = torch.tanh(self.join(torch.cat([found, state], -1)))
+        return joined, weight

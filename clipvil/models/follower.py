@@ -1,0 +1,283 @@
+"""Follower: walks through a building as an instruction says, looking around at every step.
+
+Shapes   B walkers, T words, K neighbours of a viewpoint at most (choice K is to stop), W width of a
+         view, H hidden width, L steps
+Source   R2R-EnvDrop, arXiv:1904.04195 and its release (airsplay/R2R-EnvDrop, r2r_src/agent.py and
+         model.py), which arXiv:2107.06383 trained on CLIP's features
+Known    words are not wrapped into marks of begin and end; the weights that the release makes for
+         joining what is seen with the query, and never uses, are not here
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from clipvil.core import Moves
+from clipvil.data.walks import Ground, WalkBatch
+from clipvil.models._dropout import Dropout, drop
+from clipvil.models._looking import TILES, Eyes, Gaze, Listen, facing
+from clipvil.models._speaker import Paths, Speaker
+from clipvil.models.base import Loss, said
+
+ANSWERS = (Moves,)
+NEAR = 3.0  # metres from the goal within which to stop is a success
+
+Choosing = Literal["teacher", "sample", "best"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """The published agent on R2R; RxR's has `longest=160, imitation=0.4`."""
+
+    width: int = 512
+    word_width: int = 256
+    action_width: int = 64
+    longest: int = 80  # words of an instruction that are read
+    cut: bool = False  # longer instructions are cut there instead of refused
+    steps: int = 35  # of a walk at most
+    dropout: float = 0.5
+    view_dropout: float = 0.3  # of the numbers of views
+    imitation: float = 0.2  # weight of the teacher's choices beside the rewards'
+    discount: float = 0.9
+    entropy: float = 0.01  # weight of what keeps choices open
+    speaker_dropout: float = 0.6
+    channel_dropout: float = 0.4  # of whole channels, in buildings that nobody described
+    undescribed: float = 0.6  # weight of the teacher's choices there
+
+
+class State(NamedTuple):
+    """Where walkers are in their walks and in their minds."""
+
+    place: Int[Tensor, " B"]
+    view: Int[Tensor, " B"]
+    hidden: Float[Tensor, "B H"]
+    cell: Float[Tensor, "B H"]
+    heard: Float[Tensor, "B H"]  # the hidden state joined with the words attended to
+
+
+class Told(NamedTuple):
+    """An instruction as it was understood."""
+
+    words: Float[Tensor, "B T H"]
+    real: Bool[Tensor, "B T"]
+
+
+@dataclass(slots=True)
+class Walk:
+    """What was chosen and what it was worth, step by step; `place` and `view` from the start on.
+
+    `alive` tells which walkers chose at a step at all.
+    """
+
+    place: list[Int[Tensor, " B"]]
+    view: list[Int[Tensor, " B"]]
+    choice: list[Int[Tensor, " B"]]
+    alive: list[Bool[Tensor, " B"]]
+    hidden: list[Float[Tensor, "B H"]]
+    logits: list[Float[Tensor, "B K1"]]
+    listened: list[Float[Tensor, "B T"]]
+    last: State
+    told: Told
+
+
+class Model(nn.Module):
+    """Reads an instruction and chooses where to walk until it stops; a speaker says walks back."""
+
+    def __init__(self, config: Config, *, image_width: int, num_words: int) -> None:
+        super().__init__()
+        self.config = config
+        H, seen = config.width, image_width + 4 * TILES
+        self.embed = nn.Embedding(num_words, config.word_width, padding_idx=0)
+        self.read = nn.LSTM(config.word_width, H // 2, batch_first=True, bidirectional=True)
+        self.begin = nn.Linear(H, H)
+        self.acted = nn.Linear(4 * TILES, config.action_width)
+        self.around = Gaze(H, image_width)
+        self.step = nn.LSTMCell(config.action_width + seen, H)
+        self.listen = Listen(H, H)
+        self.ahead = Gaze(H, image_width)
+        self.critic = nn.Sequential(
+            nn.Linear(H, H), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(H, 1)
+        )
+        self.dropout = Dropout(config.dropout)
+        self.speaker = Speaker(
+            image_width=image_width, width=H, word_width=config.word_width, num_words=num_words,
+            dropout=config.speaker_dropout,
+        )  # fmt: skip
+
+    def hear(self, words: Int[Tensor, "B T"]) -> tuple[Told, Float[Tensor, "B H"], Tensor]:
+        """An instruction, and the hidden state and cell that its ends leave."""
+        real = said(words)
+        lengths = real.sum(1).cpu()
+        packed = pack_padded_sequence(
+            self.dropout(self.embed(words)), lengths, batch_first=True, enforce_sorted=False
+        )
+        read, (hidden, cell) = self.read(packed)
+        told, _ = pad_packed_sequence(read, batch_first=True, total_length=words.shape[1])
+        ends, cells = torch.cat([*hidden.flip(0)], -1), torch.cat([*cell.flip(0)], -1)
+        return Told(self.dropout(told), real), torch.tanh(self.begin(ends)), cells
+
+    def forward(self, state: State, told: Told, eyes: Eyes) -> tuple[State, Tensor, Tensor]:
+        """One look around: the mind after it, logits [B, K + 1], weight of each word [B, T]."""
+        acted = self.dropout(torch.tanh(self.acted(facing(state.view))))
+        found = self.around.gather(self.dropout(state.heard), eyes.around(state.place, state.view))
+        hidden, cell = self.step(torch.cat([acted, found], -1), (state.heard, state.cell))
+        heard, listened = self.listen(self.dropout(hidden), told.words, told.real)
+        logits = self.ahead(self.dropout(heard), eyes.ahead(state.place, state.view))  # [B, K]
+        logits = logits.masked_fill(~eyes.ground.free[state.place], -torch.inf)
+        # a stop is seen as nothing, so nothing speaks for or against it
+        return (
+            State(state.place, state.view, hidden, cell, heard),
+            F.pad(logits, (0, 1)),
+            listened,
+        )
+
+    def walk(self, batch: WalkBatch, eyes: Eyes, choosing: Choosing) -> Walk:
+        """Go until everybody has stopped, or for so many steps as the config allows."""
+        told, hidden, cell = self.hear(batch.words)
+        state = State(batch.place, batch.view, hidden, cell, hidden)
+        stop = eyes.ground.places.shape[1]
+        gone = Walk([state.place], [state.view], [], [], [], [], [], state, told)
+        alive = torch.ones_like(state.place, dtype=torch.bool)
+        for _ in range(self.config.steps):
+            state, logits, listened = self(state, told, eyes)
+            match choosing:
+                case "teacher":
+                    choice = eyes.ground.teach(state.place, batch.goal)
+                case "sample":
+                    choice = torch.multinomial(logits.detach().float().softmax(-1), 1)[:, 0]
+                case "best":
+                    choice = logits.argmax(1)
+            choice = choice.masked_fill(~alive, stop)
+            place, view = eyes.ground.move(state.place, state.view, choice)
+            gone.choice.append(choice)
+            gone.alive.append(alive)
+            gone.hidden.append(state.hidden)
+            gone.logits.append(logits)
+            gone.listened.append(listened)
+            gone.place.append(place)
+            gone.view.append(view)
+            state = state._replace(place=place, view=view)
+            alive = alive & (choice != stop)
+            if not alive.any():
+                break
+        gone.last = state
+        return gone
+
+    # ------------------------------------------------------------------ what is lost
+
+    def loss(self, batch: WalkBatch) -> Loss:
+        """The teacher's choices along its own way, and rewards along a sampled one, a walker each.
+
+        Rewards are weighed by the live steps of the walkers at hand, as published, so that their
+        sum over several processes is near that of one and not the same.
+        """
+        eyes = Eyes(batch.ground, self.config.view_dropout if self.training else 0.0)
+        count = torch.tensor(float(len(batch.ids)), device=batch.words.device)
+        parts = {
+            "imitation": self.config.imitation * self._imitated(batch, eyes),
+            "reward": self._rewarded(batch, eyes) * count,
+        }
+        return Loss(torch.stack([*parts.values()]).sum(), count, parts)
+
+    def imitate(self, batch: WalkBatch) -> Loss:
+        """The teacher's choices alone."""
+        eyes = Eyes(batch.ground, self.config.view_dropout if self.training else 0.0)
+        count = torch.tensor(float(len(batch.ids)), device=batch.words.device)
+        return Loss(self._imitated(batch, eyes), count, {})
+
+    def describe(self, batch: WalkBatch) -> Loss:
+        """The speaker's words for the way that an instruction was written for, a word each."""
+        eyes = Eyes(batch.ground, self.config.view_dropout if self.training else 0.0)
+        paths = self.led(batch.place, batch.view, batch.goal, batch.ground)
+        total, words = self.speaker.loss(paths, eyes, batch.words)
+        return Loss(total, words, {})
+
+    def back_translate(self, batch: WalkBatch) -> Loss:
+        """`loss`, and the same where nobody described the way: there the speaker's words are.
+
+        The same channels are gone for speaker and follower, in all views and at all steps.
+        """
+        own, made = self.loss(batch), self.undescribed(batch)
+        eyes = Eyes(batch.ground, channels=self.channels(batch.ground))
+        with torch.no_grad():
+            talking = self.speaker.training
+            paths = self.led(made.place, made.view, made.goal, made.ground)
+            words = self.speaker.eval().say(paths, eyes, self.config.longest)
+            self.speaker.train(talking)
+        made = WalkBatch(made.ids, words, made.place, made.view, made.goal, made.pairs, made.ground)
+        parts = own.parts | {
+            "undescribed imitation": self.config.undescribed * self._imitated(made, eyes),
+            "undescribed reward": self._rewarded(made, eyes) * own.weight,
+        }
+        return Loss(torch.stack([*parts.values()]).sum(), own.weight, parts)
+
+    def undescribed(self, batch: WalkBatch) -> WalkBatch:
+        """As many walks that nobody described, from a random heading each."""
+        assert len(batch.pairs), "there are ways to walk"
+        count, device = len(batch.ids), batch.words.device
+        some = batch.pairs[torch.randint(len(batch.pairs), (count,), device=device)]
+        view = 12 + torch.randint(12, (count,), device=device)
+        return WalkBatch(
+            batch.ids, batch.words, some[:, 0], view, some[:, 1], batch.pairs, batch.ground
+        )
+
+    def channels(self, ground: Ground) -> Float[Tensor, " W"]:
+        """Zero for the channels that are gone in this batch; the others scaled up."""
+        whole = torch.ones(ground.width, device=ground.mean.device)
+        return drop(whole, self.config.channel_dropout if self.training else 0.0)
+
+    def led(self, place: Tensor, view: Tensor, goal: Tensor, ground: Ground) -> Paths:
+        """The teacher's way, until all are there or the steps are used up."""
+        places, views, choices, alive = [place], [view], list[Tensor](), list[Tensor]()
+        walking = torch.ones_like(place, dtype=torch.bool)
+        while walking.any() and len(choices) < self.config.steps:
+            choice = ground.teach(places[-1], goal)
+            there = ground.move(places[-1], views[-1], choice)
+            choices.append(choice)
+            alive.append(walking)
+            walking = walking & (choice != ground.places.shape[1])
+            places.append(there[0])
+            views.append(there[1])
+        return Paths(*(torch.stack(some, 1) for some in (places[:-1], views[:-1], choices, alive)))
+
+    def _imitated(self, batch: WalkBatch, eyes: Eyes) -> Float[Tensor, ""]:
+        gone = self.walk(batch, eyes, "teacher")
+        lost = [
+            F.cross_entropy(logits.float(), choice, reduction="none")[alive].sum()
+            for logits, choice, alive in zip(gone.logits, gone.choice, gone.alive, strict=True)
+        ]
+        return torch.stack(lost).sum()
+
+    def _rewarded(self, batch: WalkBatch, eyes: Eyes) -> Float[Tensor, ""]:
+        """Advantage actor-critic over one sampled walk each, a live step on average."""
+        gone = self.walk(batch, eyes, "sample")
+        stop = batch.ground.places.shape[1]
+        with torch.no_grad():
+            after, _, _ = self(gone.last, gone.told, eyes)
+            going = gone.alive[-1] & (gone.choice[-1] != stop)
+            worth = self.critic(after.hidden)[:, 0].float() * going
+        away = [batch.ground.distance(place, batch.goal) for place in gone.place]
+        total, count = batch.ground.mean.new_zeros(()), batch.ground.mean.new_zeros(())
+        for t in reversed(range(len(gone.choice))):
+            alive, stops = gone.alive[t].float(), gone.choice[t] == stop
+            moved = (away[t] - away[t + 1]).sign()
+            ended = torch.where(away[t] < NEAR, 2.0, -2.0)
+            worth = self.config.discount * worth + torch.where(stops, ended, moved) * alive
+            policy = gone.logits[t].float().log_softmax(-1)
+            chosen = policy.gather(1, gone.choice[t][:, None])[:, 0]
+            value = self.critic(gone.hidden[t])[:, 0].float()
+            open_ = torch.special.entr(policy.exp()).sum(-1)
+            lost = (
+                -chosen * (worth - value).detach()
+                + 0.5 * (worth - value) ** 2
+                - self.config.entropy * open_
+            )
+            total, count = total + (lost * alive).sum(), count + alive.sum()
+        return total / count

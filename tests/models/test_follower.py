@@ -1,0 +1,269 @@
+"""The follower, its teacher and its speaker: what is lost, what is learnt, what is never done."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import pad
+
+from clipvil.answers.moves import Known, walked
+from clipvil.core import Walked
+from clipvil.data.walks import WalkBatch
+from clipvil.models._looking import Eyes, Gaze, Seen
+from clipvil.models.follower import Model
+from clipvil.tasks import r2r
+from tests.models.walking import data, small, some, walks
+
+
+def rows(batch: WalkBatch, indices: Any) -> WalkBatch:
+    return WalkBatch(
+        tuple(np.array(batch.ids)[indices]), batch.words[indices], batch.place[indices],
+        batch.view[indices], batch.goal[indices], batch.pairs, batch.ground,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def batch(shared: Path) -> WalkBatch:
+    return some(shared)[2]
+
+
+@pytest.fixture
+def model(batch: WalkBatch) -> Model:
+    return small(int(batch.words.max()) + 1)
+
+
+# ---------------------------------------------------------------------------- the teacher
+
+
+@pytest.mark.parametrize("split", ["train", "val_seen", "val_unseen"])
+def test_the_teacher_always_succeeds(shared: Path, split: str) -> None:
+    examples = walks(shared, split)
+    ready, said = data(examples, width=1), dict[str, Any]()
+    model = small(2, 1)
+    for start in range(0, len(examples), 512):
+        batch = ready.batch(np.arange(start, min(start + 512, len(examples))))
+        led = model.led(batch.place, batch.view, batch.goal, batch.ground)
+        places = [*led.place.T, torch.where(led.alive[:, -1], led.place[:, -1], batch.goal)]
+        said |= walked(batch.ids, ready.atlas, places, [*led.view.T, led.view[:, -1]])
+    figures = r2r.TASK.reduce(r2r.TASK.measure(examples, said).totals())
+    assert figures["success_rate"] == 1 and figures["navigation_error"] == 0
+    assert figures["spl"] == pytest.approx(1, abs=1e-6)
+    if split != "val_unseen":  # eight paths of which are not the shortest
+        assert figures["ndtw"] > 0.999
+
+
+# ---------------------------------------------------------------------------- what is seen
+
+
+def test_angles_count_as_if_they_were_tiled_behind_the_views() -> None:
+    torch.manual_seed(0)
+    gaze, query = Gaze(6, 5), torch.randn(3, 6)
+    seen = Seen(torch.randn(3, 7, 5), torch.randn(3, 7, 4))
+    whole = torch.cat([seen.view, seen.angle.repeat(1, 1, 32)], -1)
+    fits = (whole @ gaze.query(query)[:, :, None])[..., 0]
+    torch.testing.assert_close(gaze(query, seen), fits)
+    torch.testing.assert_close(
+        gaze.gather(query, seen), (fits.softmax(1)[..., None] * whole).sum(1)
+    )
+
+
+def test_headings_are_relative_to_where_one_looks(batch: WalkBatch) -> None:
+    eyes = Eyes(batch.ground)
+    for view in (12, 17, 35):
+        around = eyes.around(batch.place, torch.full_like(batch.place, view))
+        ahead = around.angle[:, 12 + view % 12]
+        torch.testing.assert_close(ahead, torch.tensor([[0.0, 1.0, 0.0, 1.0]]).expand(8, 4))
+
+
+def test_neighbours_are_seen_where_they_are(batch: WalkBatch) -> None:
+    eyes, ground = Eyes(batch.ground), batch.ground
+    around, ahead = eyes.around(batch.place, batch.view), eyes.ahead(batch.place, batch.view)
+    for row, place in enumerate(batch.place.tolist()):
+        for k, free in enumerate(ground.free[place].tolist()):
+            seen = around.view[row, int(ground.seen[place, k])]
+            torch.testing.assert_close(ahead.view[row, k], seen if free else 0 * seen)
+
+
+def test_gone_channels_are_gone_everywhere(batch: WalkBatch, model: Model) -> None:
+    model = small(int(batch.words.max()) + 1, channel_dropout=0.5).train()
+    channels = model.channels(batch.ground)
+    assert set(channels.unique().tolist()) == {0.0, 2.0}
+    seen = Eyes(batch.ground, channels=channels).around(batch.place, batch.view).view
+    assert not seen[..., channels == 0].any() and seen[..., channels > 0].all()
+
+
+# ---------------------------------------------------------------------------- what is chosen
+
+
+def test_no_illegal_choice_is_made(batch: WalkBatch, model: Model) -> None:
+    gone = model.walk(batch, Eyes(batch.ground), "sample")
+    stop = batch.ground.places.shape[1]
+    for before, choice in zip(gone.place, gone.choice, strict=False):
+        assert (batch.ground.free[before, choice.clamp(max=stop - 1)] | (choice == stop)).all()
+
+
+def test_an_illegal_choice_is_an_error(batch: WalkBatch) -> None:
+    nobody = torch.full_like(batch.place, batch.ground.places.shape[1] - 1)
+    with pytest.raises(AssertionError, match="a choice that nobody has"):
+        batch.ground.move(batch.place, batch.view, nobody)
+
+
+def test_padding_and_company_change_nothing(batch: WalkBatch, model: Model) -> None:
+    model.eval()
+    whole = model.walk(batch, Eyes(batch.ground), "best")
+    padded = WalkBatch(batch.ids, pad(batch.words, (0, 5)), *(
+        getattr(batch, name) for name in ("place", "view", "goal", "pairs", "ground")
+    ))  # fmt: skip
+    again = model.walk(padded, Eyes(batch.ground), "best")
+    torch.testing.assert_close(torch.stack(again.logits), torch.stack(whole.logits))
+    alone = rows(batch, [3])
+    one = model.walk(alone, Eyes(batch.ground), "best")
+    torch.testing.assert_close(
+        torch.stack(one.logits)[:, 0], torch.stack(whole.logits)[: len(one.logits), 3]
+    )
+
+
+def test_an_empty_instruction_is_walked(batch: WalkBatch, model: Model) -> None:
+    silent = WalkBatch(batch.ids, torch.zeros_like(batch.words), *(
+        getattr(batch, name) for name in ("place", "view", "goal", "pairs", "ground")
+    ))  # fmt: skip
+    gone = model.eval().walk(silent, Eyes(batch.ground), "best")
+    assert all(torch.isfinite(hidden).all() for hidden in gone.hidden)
+
+
+# ---------------------------------------------------------------------------- what is lost
+
+
+def test_imitation_is_the_sum_over_walkers(batch: WalkBatch, model: Model) -> None:
+    model.eval()
+    parts = [model.imitate(rows(batch, part)) for part in (slice(0, 3), slice(3, 8))]
+    whole = model.imitate(batch)
+    torch.testing.assert_close(whole.total, parts[0].total + parts[1].total)
+    assert float(whole.weight) == 8
+
+
+def test_rewards_are_those_of_the_release(batch: WalkBatch, model: Model) -> None:
+    """Against the release's way of counting, a walker and a step at a time."""
+    model.eval()
+    model.requires_grad_(False)
+    eyes, ground, discount = Eyes(batch.ground), batch.ground, 0.9
+    torch.manual_seed(5)
+    ours = model._rewarded(batch, eyes)
+    torch.manual_seed(5)
+    gone = model.walk(batch, eyes, "sample")
+    after, _, _ = model(gone.last, gone.told, eyes)
+    stop, total, count = ground.places.shape[1], 0.0, 0
+    for row in range(len(batch.ids)):
+        steps = [t for t in range(len(gone.choice)) if gone.alive[t][row]]
+        stopped = int(gone.choice[steps[-1]][row]) == stop
+        worth = 0.0 if stopped else float(model.critic(after.hidden)[row])
+        for t in reversed(steps):
+            here, there = (
+                float(ground.distance(gone.place[k][row], batch.goal[row])) for k in (t, t + 1)
+            )
+            if int(gone.choice[t][row]) == stop:
+                reward = 2.0 if here < 3 else -2.0
+            else:
+                reward = float(np.sign(here - there))
+            worth = discount * worth + reward
+            value = float(model.critic(gone.hidden[t])[row])
+            chances = torch.distributions.Categorical(logits=gone.logits[t][row])
+            said = float(chances.log_prob(gone.choice[t][row]))
+            total += -said * (worth - value) + 0.5 * (worth - value) ** 2
+            total -= 0.01 * float(chances.entropy())
+            count += 1
+    assert float(ours) == pytest.approx(total / count, rel=1e-4)
+
+
+@pytest.mark.parametrize("objective", ["loss", "imitate", "describe", "back_translate"])
+def test_every_objective_is_finite_and_comes_again(
+    batch: WalkBatch, model: Model, objective: str
+) -> None:
+    """Rollouts and speech draw from torch's own generator, which checkpoints keep."""
+    state = torch.get_rng_state()
+    first = getattr(model, objective)(batch)
+    torch.set_rng_state(state)
+    again = getattr(model, objective)(batch)
+    assert torch.isfinite(first.total) and torch.equal(first.total, again.total)
+    if first.parts:
+        torch.testing.assert_close(torch.stack([*first.parts.values()]).sum(), first.total)
+
+
+def test_every_parameter_gets_a_gradient(batch: WalkBatch, model: Model) -> None:
+    model.loss(batch).total.backward()
+    model.describe(batch).total.backward()
+    missing = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert missing == []
+
+
+def test_back_translation_leaves_the_speaker_alone(batch: WalkBatch, model: Model) -> None:
+    model.train()
+    model.back_translate(batch).total.backward()
+    assert all(p.grad is None for p in model.speaker.parameters())
+    assert model.speaker.training
+
+
+def test_ways_that_nobody_described_are_like_those_of_r2r(batch: WalkBatch, model: Model) -> None:
+    made = model.undescribed(batch)
+    led = model.led(made.place, made.view, made.goal, made.ground)
+    edges = led.alive.sum(1) - 1
+    assert ((edges >= 4) & (edges <= 6)).all()
+    assert (batch.ground.distance(made.place, made.goal) >= 5).all()
+
+
+def test_the_speaker_learns_what_is_said_of_a_way(batch: WalkBatch, model: Model) -> None:
+    short = WalkBatch(batch.ids, batch.words[:, :6], *(
+        getattr(batch, name) for name in ("place", "view", "goal", "pairs", "ground")
+    ))  # fmt: skip
+    short = rows(short, [0, 3, 6])
+    optimizer = torch.optim.AdamW(model.speaker.parameters(), lr=1e-2)
+    for _ in range(120):
+        optimizer.zero_grad()
+        model.describe(short).total.backward()
+        optimizer.step()
+    led = model.led(short.place, short.view, short.goal, short.ground)
+    said = model.speaker.eval().say(led, Eyes(short.ground), 10)
+    assert torch.equal(said[:, :6], short.words) and not said[:, 6:].any()
+
+
+# ---------------------------------------------------------------------------- what is refused
+
+
+def test_bad_instructions_and_paths_are_named(shared: Path) -> None:
+    examples = walks(shared, "train")[:4]
+    with pytest.raises(ValueError, match=r"_\d has \d+ words, 20 are read; 1 of 4 instr") as raised:
+        data(examples, longest=20)
+    long = [e.id for e in examples if len(e.words.split()) > 20]
+    assert str(raised.value).startswith(f"{long[0]} has")
+    assert data(examples, longest=20, cut=True).batch(np.arange(4)).words.shape[1] == 20
+
+
+@pytest.mark.slow
+def test_64_instructions_are_learnt_by_heart(shared: Path) -> None:
+    """Views are random vectors: that it follows says nothing of language, but all of the wiring."""
+    start = time.process_time()
+    examples = walks(shared, "train")[:64]
+    ready = data(examples, width=32)
+    words = int(ready.batch(np.arange(64)).words.max()) + 1
+    model = small(words, 32, width=128, word_width=64, action_width=16)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    known = Known((), 200, False)
+    for step in range(400):
+        optimizer.zero_grad()
+        batch = ready.batch(np.random.default_rng(step).permutation(64)[:32])
+        loss = model.train().imitate(batch)
+        (loss.total / loss.weight).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+        if step % 25 == 24:
+            said = known.answers(model, ready, torch.device("cpu"))
+            assert all(isinstance(walk, Walked) for walk in said.values())
+            figures = r2r.TASK.reduce(r2r.TASK.measure(examples, said).totals())
+            print(step, float(loss.total / loss.weight), float(figures["success_rate"]))
+            if figures["success_rate"] >= 0.95:
+                break
+    assert figures["success_rate"] >= 0.95
+    assert time.process_time() - start < 60
