@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipvil import encoders as encoder_families
 from clipvil import models, progress, recipes, tasks
-from clipvil.core import Data, Moves, UsageError
+from clipvil.core import Data, Moves, Task, UsageError
 from clipvil.evaluate.protocol import Shots
 from clipvil.evaluate.splits import Source
 
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from clipvil.evaluate.compare import Comparison
     from clipvil.evaluate.estimate import Estimate
     from clipvil.evaluate.result import Record
+    from clipvil.evaluate.run import Arm
     from clipvil.train.fit import Fitted
     from clipvil.train.recipe import Recipe
+
+FEATURES = "features:"  # stands before a path where an encoder is named
 
 
 def plan(
@@ -177,6 +180,22 @@ def shortened(name: str, most_steps: int) -> Recipe[Any]:
     return replace(recipe, stages=stages, rates=())
 
 
+def given_features(named: str, task: Task) -> Arm:
+    """What stands in an encoder's place where features of views are given, as R2R's are.
+
+    Raises
+        UsageError: the task looks at pictures
+        FileNotFoundError: no such file or store
+    """
+    from clipvil.evaluate.run import Arm
+    from clipvil.features.views import stamp
+
+    if not isinstance(task.answer, Moves):
+        raise UsageError(f"{FEATURES}PATH is for walks; {task.name} takes an encoder")
+    path = Path(named.removeprefix(FEATURES))
+    return Arm(name=named, fingerprint=stamp([path], []), stores=(path,))
+
+
 def train(
     recipe: str | Recipe[Any],
     *,
@@ -189,7 +208,10 @@ def train(
     store: str | Path | None = None,
     files: Mapping[tuple[str, str], Path] | None = None,
 ) -> Fitted:
-    """Encode what is missing and train one model in the run folder `out`."""
+    """Encode what is missing and train one model in the run folder `out`.
+
+    For walks `encoder` may be `features:PATH`: views in R2R's TSV or HDF5, or in a store.
+    """
     from clipvil.encoders.base import device
     from clipvil.evaluate.cell import fit_cell
     from clipvil.evaluate.run import Arm, Plan
@@ -200,14 +222,17 @@ def train(
     made = recipes.load(recipe) if isinstance(recipe, str) else recipe
     source = Source(task, Data(Path(data), dict(files or {})))
     trainable(task, made)
-    loaded = encoder_families.load(encoder).to(device())
-    where = Path(store) if store is not None else Path(out) / "stores"
-    arm = Arm(name=encoder, encoder=encoder, fingerprint=loaded.card.fingerprint)
-    if made.sight == "stored":
-        with processes().main_process_first():  # under torchrun one process encodes
-            found = gather(loaded, all_pictures(source), where)
-        tell_failures(encoder, found.failures)
-        arm = replace(arm, stores=found.stores)
+    if encoder.startswith(FEATURES):
+        arm = given_features(encoder, tasks.load(task))
+    else:
+        loaded = encoder_families.load(encoder).to(device())
+        where = Path(store) if store is not None else Path(out) / "stores"
+        arm = Arm(name=encoder, encoder=encoder, fingerprint=loaded.card.fingerprint)
+        if made.sight == "stored":
+            with processes().main_process_first():  # under torchrun one process encodes
+                found = gather(loaded, all_pictures(source), where)
+            tell_failures(encoder, found.failures)
+            arm = replace(arm, stores=found.stores)
     plan = Plan(
         source=source, recipe=made, arm=arm, shots=shots, repetition=seed,
         rate=made.stages[0].learning_rate, folder=Path(out),
@@ -232,6 +257,8 @@ def preview(
     """What `train` with these arguments is made from and takes; weights are not needed for it."""
     from clipvil.evaluate.preview import preview as look
 
+    if encoder.startswith(FEATURES):
+        raise UsageError(f"what {encoder} takes is not told before: give an encoder")
     made = recipes.load(recipe) if isinstance(recipe, str) else recipe
     source = Source(task, Data(Path(data), dict(files or {})))
     trainable(task, made)

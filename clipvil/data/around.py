@@ -1,6 +1,6 @@
-"""What walkers see: the views of all viewpoints out of stores, or nothing.
+"""What walkers see: the views of all viewpoints out of stores or files, or nothing.
 
-Shapes   V viewpoints, W width of a view, B pictures
+Shapes   V viewpoints, W width of a view
 """
 
 from __future__ import annotations
@@ -9,54 +9,61 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
-from clipvil.data.sight import Grids, Sight, Statistics
+from clipvil.data.sight import Grids, Sight, Statistics, steady
 from clipvil.data.walks import Ground
-from clipvil.features.lookup import Lookup
-from clipvil.features.views import VIEWS, collect
+from clipvil.features.views import VIEWS, ViewFeatures, collect
 from clipvil.graphs.atlas import Atlas
+
+SAMPLE = 500  # viewpoints that statistics are read from at most
 
 
 class Around:
-    """One vector a view, standardised per channel, out of one table for all who need it.
+    """One vector a view, standardised per channel, out of a table that is made once.
 
     Args
-        stores: feature stores of pictures named .../<scan>/<viewpoint>/<NN>
-        where: folder in which the table is kept
+        sources: what `features.views.collect` reads
+        where: folder in which tables are kept
         seed: of the order in which viewpoints are mixed up; None leaves each its own views
     """
 
     def __init__(
-        self, stores: Sequence[Path], where: Path, statistics: Statistics, seed: int | None = None
+        self, sources: Sequence[Path], where: Path, statistics: Statistics, seed: int | None = None
     ) -> None:
-        self._stores, self._where = stores, where
+        self._sources, self._where = sources, where
         self._statistics, self._seed = statistics, seed
         self.width = len(statistics.mean)
 
     def look(self, pictures: Sequence[str]) -> Grids:
-        """One cell a picture."""
-        lookup, statistics = Lookup(self._stores, pooled=True), self._statistics
-        seen = np.stack([lookup.read(name) for name in pictures]).astype(np.float32)  # [B, 1, W]
-        standard = torch.from_numpy((seen - statistics.mean) / statistics.deviation)
-        one = torch.ones(len(pictures), 2, dtype=torch.long)
-        return Grids(standard, one[:, :1] > 0, one)
+        """Walkers look at viewpoints: see `ground`."""
+        raise NotImplementedError
 
     def ground(self, atlas: Atlas) -> Ground:
         """The ground of an atlas with its views.
 
         Raises
-            ValueError: features lack a viewpoint, or are not as wide as the statistics
+            ValueError: features lack a viewpoint, or are of another width than the statistics
         """
-        names = [
-            (atlas.scans[scan], name) for scan, name in zip(atlas.scan, atlas.names, strict=True)
-        ]
-        found = collect(self._stores, names, self._where)
+        found = table(self._sources, self._where, atlas)
         found.fits(self.width)
-        views = found.values
+        views: NDArray[np.float16] = found.values
         if self._seed is not None:
             views = views[np.random.default_rng(self._seed).permutation(len(views))]
         return Ground.of(atlas, views, self._statistics.mean, self._statistics.deviation)
+
+
+def table(sources: Sequence[Path], where: Path, atlas: Atlas) -> ViewFeatures:
+    """The views of all viewpoints of an atlas."""
+    scans = [atlas.scans[scan] for scan in atlas.scan]
+    return collect(sources, [*zip(scans, atlas.names, strict=True)], where)
+
+
+def statistics(sources: Sequence[Path], where: Path, atlas: Atlas) -> Statistics:
+    """Mean and deviation of every channel over all views of an even sample of viewpoints."""
+    views = table(sources, where, atlas).values
+    some = views[:: -(-len(views) // SAMPLE)].reshape(-1, views.shape[2]).astype(np.float64)
+    return Statistics(some.mean(0).astype(np.float32), steady(some.std(0)))
 
 
 def ground_of(atlas: Atlas, sight: Sight) -> Ground:

@@ -76,9 +76,13 @@ class Statistics:
             count += len(cells)
         mean = total / max(1, count)
         deviation = np.sqrt(np.maximum(square / max(1, count) - mean**2, 0.0))
-        # a channel that never changes says nothing: it stays at zero instead of dividing by zero
-        deviation[deviation < 1e-6 * max(1e-12, float(deviation.max(initial=0.0)))] = np.inf
-        return cls(mean.astype(np.float32), deviation.astype(np.float32))
+        return cls(mean.astype(np.float32), steady(deviation))
+
+
+def steady(deviation: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Deviations to divide by: a channel that never changes stays at zero, as it says nothing."""
+    still = deviation < 1e-6 * max(1e-12, float(deviation.max(initial=0.0)))
+    return np.where(still, np.inf, deviation).astype(np.float32)
 
 
 def sample(pictures: Sequence[str]) -> list[str]:

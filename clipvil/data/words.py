@@ -12,10 +12,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+LETTER = r"[\w\u0900-\u0963\u0966-\u0dff]"  # \w has no vowel signs of Indic scripts
+WORD = re.compile(rf"{LETTER}+(?:'{LETTER}+)?")
+
 
 def split_words(text: str) -> list[str]:
     """Lower-cased words of a text; punctuation goes, apostrophes inside a word stay."""
-    return re.findall(r"\w+(?:'\w+)?", text.lower())
+    return WORD.findall(text.lower())
 
 
 def ranked(texts: Iterable[str]) -> tuple[str, ...]:

@@ -8,7 +8,10 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from clipvil import encoders
-from clipvil.data import live
+from clipvil.answers.moves import atlas_of
+from clipvil.core import Moves
+from clipvil.data import around, live
+from clipvil.data.around import Around
 from clipvil.data.sight import Blind, Shuffled, Sight, Statistics, Stored
 from clipvil.encoders import _tuning
 from clipvil.encoders.base import Encoder, device
@@ -44,6 +47,17 @@ def looks(plan: Plan) -> bool:
     return plan.arm.encoder is not None and plan.recipe.sight != "stored"
 
 
+def walks(plan: Plan) -> bool:
+    """Whether what is answered is a walk, on which one looks around."""
+    return isinstance(plan.source.load().answer, Moves)
+
+
+def views(plan: Plan) -> Path:
+    """Where the views of all viewpoints are put together: beside stores, or in the run."""
+    first = plan.arm.stores[0]
+    return first.parent / "views" if first.is_dir() else plan.folder / "views"
+
+
 def statistics_of(plan: Plan, part: splits.Part, encoder: Encoder | None) -> Statistics | None:
     """Feature statistics of a cell's fitting pictures, written into its folder; none for the blind.
 
@@ -57,7 +71,10 @@ def statistics_of(plan: Plan, part: splits.Part, encoder: Encoder | None) -> Sta
         return read_statistics(path)
     if not plan.arm.stores:
         return None
-    found = Statistics.of(Lookup(plan.arm.stores), part.pictures)
+    if walks(plan):
+        found = around.statistics(plan.arm.stores, views(plan), atlas_of(part.examples))
+    else:
+        found = Statistics.of(Lookup(plan.arm.stores), part.pictures)
     write_statistics(path, found)
     return found
 
@@ -77,6 +94,9 @@ def sight(
         pixels: leave that to the model
     """
     seen: Sight
+    if walks(plan) and plan.arm.stores and statistics is not None:
+        mixed = plan.repetition if plan.arm.control == "shuffled" else None
+        return Around(plan.arm.stores, views(plan), statistics, mixed)
     if encoder is not None and pixels:
         seen = live.Shown(encoder.preprocessing, files)
     elif encoder is not None and statistics is not None:

@@ -19,6 +19,8 @@ from clipvil.files.pictures import number
 def answer_one(folder: Path, picture: Path, question: str) -> str:
     """A fitted run's answer to a question about a picture, encoded on the fly."""
     plan = read_plan(folder)
+    if eyes.walks(plan):
+        raise UsageError(f"{folder} walks through buildings: ask it for a split, with --out")
     known = read_known(plan)
     model, statistics, encoder = restore(plan, known)
     example = Example(id="0", cluster="0", text=(Segment(question),))
@@ -86,7 +88,8 @@ def _encoded_and_answered(plan: Plan, part: splits.Part, mark: str | None) -> Ma
     known = read_known(plan)
     model, statistics, encoder = restore(plan, known)
     if plan.arm.encoder is not None and encoder is None:
-        wanted = {name: part.files[name] for name in part.pictures}
+        names = part.files if eyes.walks(plan) else part.pictures
+        wanted = {name: part.files[name] for name in names}
         where = plan.folder / ("stores" if mark is None else f"stores-{mark}")
         found = gather(eyes.encoder_of(plan), wanted, where)
         plan = replace(plan, arm=replace(plan.arm, stores=found.stores))

@@ -10,7 +10,7 @@ import torch
 
 from clipvil import answers, encoders
 from clipvil.answers.base import Known
-from clipvil.core import UsageError
+from clipvil.core import Moves, UsageError
 from clipvil.encoders import _tuning
 from clipvil.encoders.base import Encoder
 from clipvil.evaluate import splits
@@ -53,7 +53,9 @@ def preview(
     if recipe.sight != "stored":
         todo = []
     known = answers.learn(scene.task, scene.fit.examples, recipe.config)
-    parameters = num_parameters(recipe, card.width, known)
+    pooled = isinstance(scene.task.answer, Moves) and card.pooled_width
+    width_seen = pooled or card.width
+    parameters = num_parameters(recipe, width_seen, known)
     trained = num_trained(recipe, loaded)
     count = len(scene.fit.examples)
     height, width = card.preprocessing.target(*COMMON)
@@ -67,7 +69,7 @@ def preview(
         "test": len(splits.part(source, scene.task.splits.report).examples),
         "counts": known.counts,
         "encoder": encoder,
-        "width": card.width,
+        "width": width_seen,
         "cells": [height // stride, width // stride],
         "model": recipe.model,
         "parameters": parameters,

@@ -18,8 +18,11 @@ import numpy as np
 
 from clipvil import tasks
 from clipvil.columns import Rows
-from clipvil.core import Data, Example, Task
+from clipvil.core import Data, Example, Moves, Task
+from clipvil.features.views import VIEWS
 from clipvil.files import SHIFTS, MissingFilesError, PictureIndex
+from clipvil.graphs.connectivity import Graph
+from clipvil.graphs.views import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,9 @@ def digest(parts: Sequence[Part]) -> str:
     found = hashlib.sha256()
     for some in parts:
         for example, picture in zip(some.examples, some.pictures, strict=True):
-            found.update(repr((example.id, picture, example.words, example.target)).encode())
+            path = () if example.episode is None else example.episode.path
+            told = (example.id, picture, example.words, example.target, *path)
+            found.update(repr(told).encode())
     return found.hexdigest()
 
 
@@ -100,6 +105,8 @@ def _read(source: Source, split: str, shift: str | None) -> Part:
     if not examples:
         raise ValueError(f"{task.name} has no example in its {split} split under {data.root}")
     index = _index(data.root)
+    if isinstance(task.answer, Moves):
+        return Part(examples, *panoramas(examples, index, top))
     names, files = list[str](), dict[str, Path]()
     for example in examples:
         if len(example.pictures) != 1:
@@ -110,6 +117,44 @@ def _read(source: Source, split: str, shift: str | None) -> Part:
             raise ValueError(f"{files[name]} and {path} differ in their suffix only; rename one")
         names.append(name)
     return Part(examples, names, files)
+
+
+def panoramas(
+    examples: Sequence[Example], index: PictureIndex, top: Path
+) -> tuple[list[str], dict[str, Path]]:
+    """The view that each walk begins with, and all views of the buildings walked through.
+
+    Views are pictures .../<scan>/<viewpoint>/<NN>. Where there are none at all, as R2R's pictures
+    are not free to give on and its features are, a walk begins with no picture.
+
+    Raises
+        FileNotFoundError: some of them are not there
+    """
+    floors = {e.episode.scan: e.episode.floor for e in examples if e.episode is not None}
+    files = dict[str, Path]()
+    found = dict[str, str]()
+    for scan, floor in floors.items():
+        assert isinstance(floor, Graph), scan
+        for viewpoint in floor.viewpoints:
+            for view in range(VIEWS):
+                name = f"{scan}/{viewpoint}/{view:02d}"
+                try:
+                    path = index.find(name)
+                except FileNotFoundError:
+                    if found:
+                        raise
+                    return [""] * len(examples), {}
+                found[name] = path.relative_to(top).with_suffix("").as_posix()
+                files[found[name]] = path
+    return [found[first_view(example)] for example in examples], files
+
+
+def first_view(example: Example) -> str:
+    """What one looks at when a walk begins."""
+    episode = example.episode
+    assert episode is not None, example.id
+    view = int(nearest(np.array([episode.heading]), np.zeros(1))[0])
+    return f"{episode.scan}/{episode.path[0]}/{view:02d}"
 
 
 def select(source: Source) -> Part | None:
@@ -129,6 +174,10 @@ def tests(source: Source) -> Iterator[tuple[str | None, Part]]:
     yield None, part(source, report)
     for shift in shifts(source.data):
         yield shift, part(source, report, shift)
+
+
+def _scans(part: Part) -> set[str]:
+    return {example.cluster for example in part.examples}
 
 
 def in_two(apart: Mapping[str, Collection[str]]) -> str | None:
@@ -153,11 +202,19 @@ def all_pictures(source: Source) -> dict[str, Path]:
     selecting = select(source)
     if selecting is not None:
         apart[str(names.select)] = selecting
-    if problem := in_two({name: some.pictures for name, some in apart.items()}):
+    shown: Mapping[str, Collection[str]] = {name: some.pictures for name, some in apart.items()}
+    if isinstance(source.load().answer, Moves):  # val_seen is walked in buildings of train
+        shown = {name: _scans(apart[name]) for name in (names.fit, names.report)}
+    if problem := in_two(shown):
         raise ValueError(problem)
     files = dict[str, Path]()
     for some in apart.values():
         files |= some.files
     for _, test in tests(source):
         files |= test.files
+    if not files:
+        raise ValueError(
+            f"no views <scan>/<viewpoint>/<NN> of these walks under {source.data.root}: give those "
+            "pictures, or features of them instead of an encoder"
+        )
     return files

@@ -23,7 +23,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipvil.features import legacy
-from clipvil.features.lookup import pooled
 from clipvil.features.store import Store
 from clipvil.files import atomic, locked, read_json, write_json
 from clipvil.progress import track
@@ -159,6 +158,15 @@ def stored(store: Store) -> Iterator[Shown]:
             yield viewpoint, slice(0, VIEWS), partial(store.read, index)
         elif part := single(name):
             yield part[0], slice(part[1], part[1] + 1), partial(pooled, store, index)
+
+
+def pooled(store: Store, index: int) -> NDArray[Any]:
+    """One vector of a picture, [1, W]: what the encoder pooled, else the mean of the cells."""
+    vector = store.pooled(index)
+    if vector is not None:
+        return vector[None]
+    mean: NDArray[Any] = store.read(index).astype(np.float32).mean(0, keepdims=True)
+    return mean
 
 
 def whole(name: str) -> Viewpoint | None:

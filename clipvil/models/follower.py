@@ -220,7 +220,8 @@ class Model(nn.Module):
 
     def undescribed(self, batch: WalkBatch) -> WalkBatch:
         """As many walks that nobody described, from a random heading each."""
-        assert len(batch.pairs), "there are ways to walk"
+        if not len(batch.pairs):
+            raise ValueError("these buildings have no way of 4 to 6 moves that is 5 m long")
         count, device = len(batch.ids), batch.words.device
         some = batch.pairs[torch.randint(len(batch.pairs), (count,), device=device)]
         view = 12 + torch.randint(12, (count,), device=device)
@@ -273,7 +274,8 @@ class Model(nn.Module):
             policy = gone.logits[t].float().log_softmax(-1)
             chosen = policy.gather(1, gone.choice[t][:, None])[:, 0]
             value = self.critic(gone.hidden[t])[:, 0].float()
-            open_ = torch.special.entr(policy.exp()).sum(-1)
+            # of what nobody can choose the logarithm is -inf, and has no gradient to speak of
+            open_ = -(policy.exp() * policy.clamp_min(-1e4)).sum(-1)
             lost = (
                 -chosen * (worth - value).detach()
                 + 0.5 * (worth - value) ** 2

@@ -135,6 +135,11 @@ def optimizer_of(model: nn.Module, stage: Stage) -> Optimizer:
             return torch.optim.AdamW(groups, fused=True, **settings)
         case "adamax":
             return torch.optim.Adamax(groups, foreach=True, **settings)
+        case "rmsprop":
+            return torch.optim.RMSprop(
+                groups, stage.learning_rate, stage.betas[1], stage.epsilon, stage.weight_decay,
+                foreach=True,
+            )  # fmt: skip
         case _:
             assert_never(stage.optimizer)
 

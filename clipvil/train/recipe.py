@@ -37,10 +37,10 @@ class Stage:
     """shares of the steps after which the rate falls by `decay` at once, instead of `fall`"""
     decay: float = 0.1
     """what the rate is multiplied by at each of `decay_at`"""
-    optimizer: Literal["adamw", "adamax"] = "adamw"
+    optimizer: Literal["adamw", "adamax", "rmsprop"] = "adamw"
     """how weights follow the gradient"""
     betas: tuple[float, float] = (0.9, 0.98)
-    """the optimizer's decay rates"""
+    """the optimizer's decay rates; rmsprop has the second only"""
     epsilon: float = 1e-8
     """what the optimizer adds to a denominator"""
     weight_decay: float = 0.0

@@ -197,6 +197,7 @@ def test_every_parameter_gets_a_gradient(batch: WalkBatch, model: Model) -> None
     model.describe(batch).total.backward()
     missing = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert missing == []
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
 def test_back_translation_leaves_the_speaker_alone(batch: WalkBatch, model: Model) -> None:
@@ -262,7 +263,6 @@ def test_64_instructions_are_learnt_by_heart(shared: Path) -> None:
             said = known.answers(model, ready, torch.device("cpu"))
             assert all(isinstance(walk, Walked) for walk in said.values())
             figures = r2r.TASK.reduce(r2r.TASK.measure(examples, said).totals())
-            print(step, float(loss.total / loss.weight), float(figures["success_rate"]))
             if figures["success_rate"] >= 0.95:
                 break
     assert figures["success_rate"] >= 0.95
