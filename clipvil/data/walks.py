@@ -98,10 +98,14 @@ class Ground:
         """W."""
         return self.views.shape[2]
 
+    def stored(self, place: Int[Tensor, " B"]) -> Float[Tensor, "B 36 W"]:
+        """The 36 views from viewpoints in half precision, as they are stored."""
+        rows = self.views.flatten(1).index_select(0, place)
+        return rows.view(len(place), VIEWS, self.width)
+
     def look(self, place: Int[Tensor, " B"]) -> Float[Tensor, "B 36 W"]:
         """The 36 views from viewpoints."""
-        views = self.views.flatten(1).index_select(0, place).view(len(place), VIEWS, self.width)
-        return self._shown(views)
+        return self._shown(self.stored(place))
 
     def ahead(self, place: Int[Tensor, " B"]) -> Float[Tensor, "B K W"]:
         """The views in which the neighbours of viewpoints are."""
