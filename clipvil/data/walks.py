@@ -34,8 +34,8 @@ class Ground:
     """
 
     views: Float[Tensor, "V 36 W"]  # as stored
-    mean: Float[Tensor, " W"]
-    scale: Float[Tensor, " W"]
+    scale: Float[Tensor, " W"]  # views are shown multiplied by it
+    shift: Float[Tensor, " W"]  # and then with this added
     places: Int[Tensor, "V K"]
     free: Bool[Tensor, "V K"]
     seen: Int[Tensor, "V K"]  # the view in which each neighbour is
@@ -62,11 +62,12 @@ class Ground:
         sweep, width = Panorama.of(atlas), views.shape[2]
         free = sweep.places >= 0
         stay = np.arange(len(atlas))[:, None]
-        scale = np.ones(width) if deviation is None else 1 / deviation
+        scale = np.ones(width, np.float32) if deviation is None else 1 / deviation
+        middle = np.zeros(width, np.float32) if mean is None else mean
         return cls(
             views=torch.from_numpy(views),
-            mean=torch.from_numpy(np.zeros(width, np.float32) if mean is None else mean),
-            scale=torch.from_numpy(scale.astype(np.float32)),
+            scale=torch.from_numpy(scale),
+            shift=torch.from_numpy(-middle * scale),
             places=torch.from_numpy(np.where(free, sweep.places, stay)),
             free=torch.from_numpy(free),
             seen=torch.from_numpy(sweep.view),
@@ -105,16 +106,8 @@ class Ground:
 
     def look(self, place: Int[Tensor, " B"]) -> Float[Tensor, "B 36 W"]:
         """The 36 views from viewpoints."""
-        return self._shown(self.stored(place))
-
-    def ahead(self, place: Int[Tensor, " B"]) -> Float[Tensor, "B K W"]:
-        """The views in which the neighbours of viewpoints are."""
-        rows = place[:, None] * VIEWS + self.seen[place]  # [B, K]
-        views = self.views.view(-1, self.width).index_select(0, rows.flatten())
-        return self._shown(views.view(*rows.shape, self.width))
-
-    def _shown(self, views: Float[Tensor, "*B W"]) -> Float[Tensor, "*B W"]:
-        return (views.float() - self.mean).mul_(self.scale)
+        # in place, as fresh memory costs more than the sums
+        return self.stored(place).float().mul_(self.scale).add_(self.shift)
 
     def distance(self, place: Int[Tensor, "*B"], goal: Int[Tensor, "*B"]) -> Float[Tensor, "*B"]:
         """Metres from viewpoints to others of the same scan."""

@@ -38,18 +38,20 @@ class Eyes:
     rate: float = 0.0
     channels: Float[Tensor, " W"] | None = None
 
-    def around(self, place: Int[Tensor, " B"], view: Int[Tensor, " B"]) -> Seen:
-        """The 36 views; headings are relative to that of `view`."""
-        heading, elevation = compass(place.device)
-        aside = heading - heading[view][:, None]  # [B, 36]
-        return Seen(self._dim(self.ground.look(place)), angles(aside, elevation.expand_as(aside)))
+    def look(self, place: Int[Tensor, " B"], view: Int[Tensor, " B"]) -> tuple[Seen, Seen]:
+        """The 36 views, and those of them in which the neighbours are, [B, K].
 
-    def ahead(self, place: Int[Tensor, " B"], view: Int[Tensor, " B"]) -> Seen:
-        """The views in which neighbours are; what is no neighbour is zero."""
-        aside = self.ground.heading[place] - compass(place.device)[0][view][:, None]  # [B, K]
-        free = self.ground.free[place].unsqueeze(-1)
-        seen = self._dim(self.ground.ahead(place))
-        return Seen(seen * free, angles(aside, self.ground.elevation[place]) * free)
+        Headings are relative to that of `view`. What is no neighbour shows some view.
+        """
+        ground, (heading, elevation) = self.ground, compass(place.device)
+        views, row = self.ground.look(place), torch.arange(len(place), device=place.device)
+        ahead = views[row[:, None], ground.seen[place]]  # [B, K, W]
+        aside = heading - heading[view][:, None]  # [B, 36]
+        beside = ground.heading[place] - heading[view][:, None]  # [B, K]
+        return (
+            Seen(self._dim(views), angles(aside, elevation.expand_as(aside))),
+            Seen(self._dim(ahead), angles(beside, ground.elevation[place])),
+        )
 
     def _dim(self, views: Float[Tensor, "B N W"]) -> Float[Tensor, "B N W"]:
         return drop(views, self.rate) if self.channels is None else views * self.channels

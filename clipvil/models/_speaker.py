@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipvil.models._dropout import Dropout
-from clipvil.models._looking import TILES, Eyes, Gaze, Listen, Seen
+from clipvil.models._looking import TILES, Eyes, Gaze, Listen
 
 PADDING, UNKNOWN = 0, 1
 
@@ -51,14 +51,13 @@ class Speaker(nn.Module):
         """What was seen on the way; steps after the end are seen too, and are to be masked."""
         B, L = paths.place.shape
         place, view, choice = (x.flatten() for x in paths[:3])
-        ahead = eyes.ahead(place, view)
+        around, ahead = eyes.look(place, view)
         stop, row = choice == ahead.view.shape[1], torch.arange(B * L, device=choice.device)
         chosen = choice.masked_fill(stop, 0)
         took = torch.cat([ahead.view[row, chosen], ahead.angle[row, chosen].repeat(1, TILES)], -1)
         took = took.masked_fill(stop[:, None], 0.0).view(B, L, -1)
         went, _ = self.went(took)
         went = self.dropout(went).flatten(0, 1)
-        around: Seen = eyes.around(place, view)
         found = self.around.gather(went, around)
         joined = self.dropout(torch.tanh(self.join(torch.cat([found, went], -1))))
         whole, _ = self.whole(joined.view(B, L, -1))

@@ -27,6 +27,7 @@ from clipvil.models._speaker import Paths, Speaker
 from clipvil.models.base import Loss, said
 
 ANSWERS = (Moves,)
+MANY = 0.75  # share of walkers still going, below which those who stopped are left out
 NEAR = 3.0  # metres from the goal within which to stop is a success
 
 Choosing = Literal["teacher", "sample", "best"]
@@ -71,18 +72,20 @@ class Told(NamedTuple):
 
 @dataclass(slots=True)
 class Walk:
-    """What was chosen and what it was worth, step by step; `place` and `view` from the start on.
+    """What was chosen step by step; `place` and `view` of all walkers, from the start on.
 
-    `alive` tells which walkers chose at a step at all.
+    The rest is of R walkers, `rows` of the batch: those who have long stopped are left out, and
+    `alive` tells who else chose at a step. `last` and `told` are of the rows of the last step.
     """
 
     place: list[Int[Tensor, " B"]]
     view: list[Int[Tensor, " B"]]
-    choice: list[Int[Tensor, " B"]]
-    alive: list[Bool[Tensor, " B"]]
-    hidden: list[Float[Tensor, "B H"]]
-    logits: list[Float[Tensor, "B K1"]]
-    listened: list[Float[Tensor, "B T"]]
+    rows: list[Int[Tensor, " R"]]
+    choice: list[Int[Tensor, " R"]]
+    alive: list[Bool[Tensor, " R"]]
+    hidden: list[Float[Tensor, "R H"]]
+    logits: list[Float[Tensor, "R K1"]]
+    listened: list[Float[Tensor, "R T"]]
     last: State
     told: Told
 
@@ -126,10 +129,11 @@ class Model(nn.Module):
     def forward(self, state: State, told: Told, eyes: Eyes) -> tuple[State, Tensor, Tensor]:
         """One look around: the mind after it, logits [B, K + 1], weight of each word [B, T]."""
         acted = self.dropout(torch.tanh(self.acted(facing(state.view))))
-        found = self.around.gather(self.dropout(state.heard), eyes.around(state.place, state.view))
+        around, ahead = eyes.look(state.place, state.view)
+        found = self.around.gather(self.dropout(state.heard), around)
         hidden, cell = self.step(torch.cat([acted, found], -1), (state.heard, state.cell))
         heard, listened = self.listen(self.dropout(hidden), told.words, told.real)
-        logits = self.ahead(self.dropout(heard), eyes.ahead(state.place, state.view))  # [B, K]
+        logits = self.ahead(self.dropout(heard), ahead)  # [B, K]
         logits = logits.masked_fill(~eyes.ground.free[state.place], -torch.inf)
         # a stop is seen as nothing, so nothing speaks for or against it
         return (
@@ -143,31 +147,36 @@ class Model(nn.Module):
         told, hidden, cell = self.hear(batch.words)
         state = State(batch.place, batch.view, hidden, cell, hidden)
         stop = eyes.ground.places.shape[1]
-        gone = Walk([state.place], [state.view], [], [], [], [], [], state, told)
-        alive = torch.ones_like(state.place, dtype=torch.bool)
+        gone = Walk([state.place], [state.view], [], [], [], [], [], [], state, told)
+        rows = torch.arange(len(state.place), device=state.place.device)
+        alive = torch.ones_like(rows, dtype=torch.bool)
         for _ in range(self.config.steps):
+            if int(alive.sum()) <= MANY * len(alive):
+                rows, state = rows[alive], State(*(part[alive] for part in state))
+                told, alive = Told(told.words[alive], told.real[alive]), alive[alive]
             state, logits, listened = self(state, told, eyes)
             match choosing:
                 case "teacher":
-                    choice = eyes.ground.teach(state.place, batch.goal)
+                    choice = eyes.ground.teach(state.place, batch.goal[rows])
                 case "sample":
                     choice = torch.multinomial(logits.detach().float().softmax(-1), 1)[:, 0]
                 case "best":
                     choice = logits.argmax(1)
             choice = choice.masked_fill(~alive, stop)
             place, view = eyes.ground.move(state.place, state.view, choice)
+            gone.rows.append(rows)
             gone.choice.append(choice)
             gone.alive.append(alive)
             gone.hidden.append(state.hidden)
             gone.logits.append(logits)
             gone.listened.append(listened)
-            gone.place.append(place)
-            gone.view.append(view)
+            gone.place.append(gone.place[-1].index_copy(0, rows, place))
+            gone.view.append(gone.view[-1].index_copy(0, rows, view))
             state = state._replace(place=place, view=view)
             alive = alive & (choice != stop)
             if not alive.any():
                 break
-        gone.last = state
+        gone.last, gone.told = state, told
         return gone
 
     # ------------------------------------------------------------------ what is lost
@@ -231,7 +240,7 @@ class Model(nn.Module):
 
     def channels(self, ground: Ground) -> Float[Tensor, " W"]:
         """Zero for the channels that are gone in this batch; the others scaled up."""
-        whole = torch.ones(ground.width, device=ground.mean.device)
+        whole = torch.ones(ground.width, device=ground.shift.device)
         return drop(whole, self.config.channel_dropout if self.training else 0.0)
 
     def led(self, place: Tensor, view: Tensor, goal: Tensor, ground: Ground) -> Paths:
@@ -260,17 +269,20 @@ class Model(nn.Module):
         """Advantage actor-critic over one sampled walk each, a live step on average."""
         gone = self.walk(batch, eyes, "sample")
         stop = batch.ground.places.shape[1]
+        away = [batch.ground.distance(place, batch.goal) for place in gone.place]
+        later = torch.zeros_like(away[0])  # what is still to be earned, of all walkers
         with torch.no_grad():
             after, _, _ = self(gone.last, gone.told, eyes)
             going = gone.alive[-1] & (gone.choice[-1] != stop)
-            worth = self.critic(after.hidden)[:, 0].float() * going
-        away = [batch.ground.distance(place, batch.goal) for place in gone.place]
-        total, count = batch.ground.mean.new_zeros(()), batch.ground.mean.new_zeros(())
+            later[gone.rows[-1]] = self.critic(after.hidden)[:, 0].float() * going
+        total, count = later.new_zeros(()), later.new_zeros(())
         for t in reversed(range(len(gone.choice))):
-            alive, stops = gone.alive[t].float(), gone.choice[t] == stop
-            moved = (away[t] - away[t + 1]).sign()
-            ended = torch.where(away[t] < NEAR, 2.0, -2.0)
-            worth = self.config.discount * worth + torch.where(stops, ended, moved) * alive
+            rows, alive, stops = gone.rows[t], gone.alive[t].float(), gone.choice[t] == stop
+            moved = (away[t] - away[t + 1])[rows].sign()
+            ended = torch.where(away[t][rows] < NEAR, 2.0, -2.0)
+            reward = torch.where(stops, ended, moved) * alive
+            worth = self.config.discount * later[rows] + reward
+            later = later.index_copy(0, rows, worth)
             policy = gone.logits[t].float().log_softmax(-1)
             chosen = policy.gather(1, gone.choice[t][:, None])[:, 0]
             value = self.critic(gone.hidden[t])[:, 0].float()
