@@ -61,7 +61,7 @@ def environment(batch: WalkBatch) -> int:
 
 def steps_of(walk: follower.Walk) -> int:
     """Steps that walkers took."""
-    return int(torch.stack(walk.alive).sum())
+    return sum(int(alive.sum()) for alive in walk.alive)
 
 
 def main() -> None:

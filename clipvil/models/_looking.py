@@ -63,27 +63,27 @@ def facing(view: Int[Tensor, " B"]) -> Float[Tensor, "B A"]:
     return angles(heading[view], elevation[view]).repeat(1, TILES)
 
 
-class Gaze(nn.Module):
-    """A query compared with views and their angles, as if these were tiled behind the views."""
+def question(asks: int, width: int) -> nn.Linear:
+    """What makes a question about views `width` wide and their tiled angles."""
+    return nn.Linear(asks, width + 4 * TILES, bias=False)
 
-    def __init__(self, query_width: int, view_width: int) -> None:
-        super().__init__()
-        self.query = nn.Linear(query_width, view_width + 4 * TILES, bias=False)
 
-    def forward(self, query: Float[Tensor, "B Q"], seen: Seen) -> Float[Tensor, "B N"]:
-        """How well each view fits."""
-        asks = self.query(query)
-        view, angle = asks.split([seen.view.shape[-1], 4 * TILES], -1)
-        where = angle.unflatten(-1, (TILES, 4)).sum(1)
-        fits = torch.einsum("bnw,bw->bn", seen.view, view.float())
-        return fits + torch.einsum("bna,ba->bn", seen.angle, where.float())
+def fits(asks: Float[Tensor, "B WA"], seen: Seen) -> Float[Tensor, "B N"]:
+    """How well each view answers a question, as if its angles were tiled behind it."""
+    width = seen.view.shape[-1]
+    view, angle = asks[:, :width].float(), asks[:, width:].float()
+    where = angle.view(-1, TILES, 4).sum(1)
+    return torch.einsum("bnw,bw->bn", seen.view, view) + torch.einsum(
+        "bna,ba->bn", seen.angle, where
+    )
 
-    def gather(self, query: Float[Tensor, "B Q"], seen: Seen) -> Float[Tensor, "B WA"]:
-        """The views, weighted by how well they fit, and behind them their tiled angles."""
-        weight = self(query, seen).softmax(-1)
-        view = torch.einsum("bnw,bn->bw", seen.view, weight)
-        angle = torch.einsum("bna,bn->ba", seen.angle, weight)
-        return torch.cat([view, angle.repeat(1, TILES)], -1)
+
+def gather(asks: Float[Tensor, "B WA"], seen: Seen) -> Float[Tensor, "B WA"]:
+    """The views, weighted by how well they answer, and behind them their tiled angles."""
+    weight = fits(asks, seen).softmax(-1)
+    view = torch.einsum("bnw,bn->bw", seen.view, weight)
+    angle = torch.einsum("bna,bn->ba", seen.angle, weight)
+    return torch.cat([view, angle.repeat(1, TILES)], -1)
 
 
 class Listen(nn.Module):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipvil.models._dropout import Dropout
-from clipvil.models._looking import TILES, Eyes, Gaze, Listen
+from clipvil.models._looking import TILES, Eyes, Listen, gather, question
 
 PADDING, UNKNOWN = 0, 1
 
@@ -38,7 +38,7 @@ class Speaker(nn.Module):
         H, seen = width, image_width + 4 * TILES
         self.begin, self.end = num_words, num_words + 1  # words of its own
         self.went = nn.LSTM(seen, H // 2, batch_first=True, bidirectional=True)
-        self.around = Gaze(H, image_width)
+        self.around = question(H, image_width)
         self.join = nn.Linear(H + seen, H, bias=False)
         self.whole = nn.LSTM(H, H // 2, batch_first=True, bidirectional=True)
         self.embed = nn.Embedding(num_words + 2, word_width, padding_idx=PADDING)
@@ -58,7 +58,7 @@ class Speaker(nn.Module):
         took = took.masked_fill(stop[:, None], 0.0).view(B, L, -1)
         went, _ = self.went(took)
         went = self.dropout(went).flatten(0, 1)
-        found = self.around.gather(went, around)
+        found = gather(self.around(went), around)
         joined = self.dropout(torch.tanh(self.join(torch.cat([found, went], -1))))
         whole, _ = self.whole(joined.view(B, L, -1))
         seen: Tensor = self.dropout(whole)

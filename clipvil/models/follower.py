@@ -10,6 +10,7 @@ Known    words are not wrapped into marks of begin and end; the weights that the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -22,7 +23,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from clipvil.core import Moves
 from clipvil.data.walks import Ground, WalkBatch
 from clipvil.models._dropout import Dropout, drop
-from clipvil.models._looking import TILES, Eyes, Gaze, Listen, facing
+from clipvil.models._late import late
+from clipvil.models._looking import TILES, Eyes, Listen, facing, fits, gather, question
 from clipvil.models._speaker import Paths, Speaker
 from clipvil.models.base import Loss, said
 
@@ -63,11 +65,21 @@ class State(NamedTuple):
     heard: Float[Tensor, "B H"]  # the hidden state joined with the words attended to
 
 
+class Use(NamedTuple):
+    """The large layers that are used at every step of a walk; see `late`."""
+
+    around: Callable[[Tensor], Tensor]
+    ahead: Callable[[Tensor], Tensor]
+    inward: Callable[[Tensor], Tensor]
+    onward: Callable[[Tensor], Tensor]
+
+
 class Told(NamedTuple):
-    """An instruction as it was understood."""
+    """An instruction as it was understood, and what it is followed with."""
 
     words: Float[Tensor, "B T H"]
     real: Bool[Tensor, "B T"]
+    use: Use
 
 
 @dataclass(slots=True)
@@ -101,10 +113,10 @@ class Model(nn.Module):
         self.read = nn.LSTM(config.word_width, H // 2, batch_first=True, bidirectional=True)
         self.begin = nn.Linear(H, H)
         self.acted = nn.Linear(4 * TILES, config.action_width)
-        self.around = Gaze(H, image_width)
+        self.around = question(H, image_width)
         self.step = nn.LSTMCell(config.action_width + seen, H)
         self.listen = Listen(H, H)
-        self.ahead = Gaze(H, image_width)
+        self.ahead = question(H, image_width)
         self.critic = nn.Sequential(
             nn.Linear(H, H), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(H, 1)
         )
@@ -124,16 +136,21 @@ class Model(nn.Module):
         read, (hidden, cell) = self.read(packed)
         told, _ = pad_packed_sequence(read, batch_first=True, total_length=words.shape[1])
         ends, cells = torch.cat([*hidden.flip(0)], -1), torch.cat([*cell.flip(0)], -1)
-        return Told(self.dropout(told), real), torch.tanh(self.begin(ends)), cells
+        step, layers = self.step, (self.around.weight, self.ahead.weight)
+        use = Use(*map(late, (*layers, step.weight_ih, step.weight_hh)))
+        return Told(self.dropout(told), real, use), torch.tanh(self.begin(ends)), cells
 
     def forward(self, state: State, told: Told, eyes: Eyes) -> tuple[State, Tensor, Tensor]:
         """One look around: the mind after it, logits [B, K + 1], weight of each word [B, T]."""
         acted = self.dropout(torch.tanh(self.acted(facing(state.view))))
         around, ahead = eyes.look(state.place, state.view)
-        found = self.around.gather(self.dropout(state.heard), around)
-        hidden, cell = self.step(torch.cat([acted, found], -1), (state.heard, state.cell))
+        found = gather(told.use.around(self.dropout(state.heard)), around)
+        gates = told.use.inward(torch.cat([acted, found], -1)) + told.use.onward(state.heard)
+        enter, forget, new, leave = (gates + self.step.bias_ih + self.step.bias_hh).chunk(4, -1)
+        cell = forget.sigmoid() * state.cell + enter.sigmoid() * new.tanh()
+        hidden = leave.sigmoid() * cell.tanh()
         heard, listened = self.listen(self.dropout(hidden), told.words, told.real)
-        logits = self.ahead(self.dropout(heard), ahead)  # [B, K]
+        logits = fits(told.use.ahead(self.dropout(heard)), ahead)  # [B, K]
         logits = logits.masked_fill(~eyes.ground.free[state.place], -torch.inf)
         # a stop is seen as nothing, so nothing speaks for or against it
         return (
@@ -153,7 +170,7 @@ class Model(nn.Module):
         for _ in range(self.config.steps):
             if int(alive.sum()) <= MANY * len(alive):
                 rows, state = rows[alive], State(*(part[alive] for part in state))
-                told, alive = Told(told.words[alive], told.real[alive]), alive[alive]
+                told, alive = Told(told.words[alive], told.real[alive], told.use), alive[alive]
             state, logits, listened = self(state, told, eyes)
             match choosing:
                 case "teacher":

@@ -12,8 +12,8 @@ from torch.nn.functional import pad
 from clipvil.answers.moves import Known, walked
 from clipvil.core import Walked
 from clipvil.data.walks import WalkBatch
-from clipvil.models._looking import Eyes, Gaze, Seen
-from clipvil.models.follower import Model
+from clipvil.models._looking import Eyes, Seen, facing, fits, gather, question
+from clipvil.models.follower import Model, State
 from clipvil.tasks import r2r
 from tests.models.walking import data, small, some, walks
 
@@ -60,14 +60,24 @@ def test_the_teacher_always_succeeds(shared: Path, split: str) -> None:
 
 def test_angles_count_as_if_they_were_tiled_behind_the_views() -> None:
     torch.manual_seed(0)
-    gaze, query = Gaze(6, 5), torch.randn(3, 6)
+    asks = question(6, 5)(torch.randn(3, 6))
     seen = Seen(torch.randn(3, 7, 5), torch.randn(3, 7, 4))
     whole = torch.cat([seen.view, seen.angle.repeat(1, 1, 32)], -1)
-    fits = (whole @ gaze.query(query)[:, :, None])[..., 0]
-    torch.testing.assert_close(gaze(query, seen), fits)
-    torch.testing.assert_close(
-        gaze.gather(query, seen), (fits.softmax(1)[..., None] * whole).sum(1)
-    )
+    fitting = (whole @ asks[:, :, None])[..., 0]
+    torch.testing.assert_close(fits(asks, seen), fitting)
+    torch.testing.assert_close(gather(asks, seen), (fitting.softmax(1)[..., None] * whole).sum(1))
+
+
+def test_a_step_is_that_of_an_lstm(batch: WalkBatch, model: Model) -> None:
+    model.eval()
+    told, hidden, cell = model.hear(batch.words)
+    state = State(batch.place, batch.view, hidden, cell, torch.randn_like(hidden))
+    after, _, _ = model(state, told, Eyes(batch.ground))
+    around, _ = Eyes(batch.ground).look(batch.place, batch.view)
+    acted = torch.tanh(model.acted(facing(batch.view)))
+    seen = torch.cat([acted, gather(model.around(state.heard), around)], -1)
+    wanted = model.step(seen, (state.heard, cell))
+    torch.testing.assert_close((after.hidden, after.cell), wanted)
 
 
 def test_headings_are_relative_to_where_one_looks(batch: WalkBatch) -> None:
