@@ -5,8 +5,8 @@
 
 The published size on cells 2,048 wide, two pictures with five captions each; the end is put down in
 all that is told, so that captions get as long as they may. Both sides have the same weights and
-take turns. The original's way is written from its description (ruotianluo's ImageCaptioning.pytorch,
-as arXiv:2107.06383 used it): a picture's features are repeated for each caption before they are
+take turns. The original's way is written from its description (the captioning code that
+arXiv:2107.06383 used): a picture's features are repeated for each caption before they are
 encoded; at each step all words so far are read anew, and the cells' keys and values projected anew;
 samples keep the graph of every step. What was measured of its own code, apart from this and on
 another day, stands in the last column. Words must agree; memory is the most that beams keep.
