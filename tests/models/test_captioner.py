@@ -1,6 +1,7 @@
 """The captioner: masks, sums, what is learnt by heart, and what self-critical training does."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from clipvil.data.captions import CaptionBatch
 from clipvil.metrics.reward import prepare, rewards
 from clipvil.models import captioner
 from clipvil.models._decode import Limits, greedy, lots, sample
+from clipvil.train.fit import fit
+from clipvil.train.recipe import Stage
 from tests.models.captions import WIDTH, rows, small, some
 
 # softmax is the same when all that it weighs is shifted alike, so this changes nothing
@@ -220,6 +223,34 @@ def test_other_draws_each_step_the_same_from_the_same_state() -> None:
     first, second = (model.self_critical(batch).total.item() for _ in range(2))
     torch.manual_seed(3)
     assert model.self_critical(batch).total.item() == first != second
+
+
+def test_an_interrupted_self_critical_run_ends_bit_for_bit_like_one_that_was_not(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(objective="self_critical", epochs=3, batch=4, learning_rate=1e-3, validations=3)
+    batch = some(16)
+
+    def run(where: str, until: int | None = None) -> None:
+        def watch(step: int, steps: int) -> None:
+            if step == until:
+                raise KeyboardInterrupt
+
+        model = small(longest=6, samples=3, dropout=0.1, beams=2)
+        fit(
+            model, stage, examples=16, batch=lambda indices: rows(batch, torch.from_numpy(indices)),
+            validate=lambda trained: float(trained.tell(batch)[1].mean()),  # type: ignore[operator]
+            run=tmp_path / where, seed=3, watch=watch,
+        )  # fmt: skip
+
+    run("whole")
+    for stop in (2, 5, 9):
+        with pytest.raises(KeyboardInterrupt):
+            run("halves", stop)
+    run("halves")
+    for name in ("best.safetensors", "metrics.jsonl"):
+        whole, halves = (tmp_path / where / name for where in ("whole", "halves"))
+        assert whole.read_bytes() == halves.read_bytes(), name
 
 
 def test_what_cannot_be_is_said() -> None:

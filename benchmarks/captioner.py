@@ -1,0 +1,223 @@
+"""Captioning on one core: ours, and as the original did it; rows in captioner.csv.
+
+    OMP_NUM_THREADS=1 python benchmarks/captioner.py [--rounds 5] [--cells 196] [--layers 6]
+                                                     [--precision fp32 bf16] [--only JOB ...]
+
+The published size on cells 2,048 wide, two pictures with five captions each; the end is put down in
+all that is told, so that captions get as long as they may. Both sides have the same weights and
+take turns. The original's way is written from its description (the captioning code that
+arXiv:2107.06383 used): a picture's features are repeated for each caption before they are
+encoded; at each step all words so far are read anew, and the cells' keys and values projected anew;
+samples keep the graph of every step. What was measured of its own code, apart from this and on
+another day, stands in the last column. Words must agree; memory is the most that beams keep.
+"""
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from races import append, hardware, milliseconds, race, ratio
+from torch import Tensor
+
+from clipvil.data.captions import CaptionBatch
+from clipvil.metrics.reward import Frequencies
+from clipvil.models import captioner
+from clipvil.models._decode import END, UNKNOWN
+from clipvil.train.fit import optimizer_of
+from clipvil.train.recipe import Stage
+
+WIDTH, WORDS, PICTURES, CAPTIONS, READ = 2_048, 9_487, 2, 5, 11
+RECORDED = {  # ms an item of the original's own code: a caption, a picture, a sampled caption
+    ("train", "fp32"): 554, ("train", "bf16"): 344, ("greedy", "fp32"): 1_043,
+    ("beam", "fp32"): 3_620, ("self_critical", "fp32"): 2_500,
+}  # fmt: skip
+Sides = dict[str, Callable[[], int]]
+
+
+def pictures(cells: int) -> CaptionBatch:
+    """Full grids and captions of about COCO's mean length."""
+    torch.manual_seed(0)
+    words = torch.randint(2, WORDS, (PICTURES, CAPTIONS, READ))
+    return CaptionBatch(
+        ids=tuple(map(str, range(PICTURES))),
+        image=torch.randn(PICTURES, cells, WIDTH),
+        seen=torch.ones(PICTURES, cells, dtype=torch.bool),
+        grid=torch.tensor([[1, cells]]).expand(PICTURES, 2),
+        words=words,
+        frequencies=lambda: Frequencies(one.numpy() for one in words),
+    )
+
+
+def repeated(batch: CaptionBatch, times: int) -> CaptionBatch:
+    """Each picture once a caption."""
+    return replace(
+        batch,
+        ids=tuple(name for name in batch.ids for _ in range(times)),
+        image=batch.image.repeat_interleave(times, 0),
+        seen=batch.seen.repeat_interleave(times, 0),
+        grid=batch.grid.repeat_interleave(times, 0),
+        words=batch.words.flatten(0, 1).unsqueeze(1),
+    )
+
+
+def stepping(
+    model: captioner.Model, loss: Callable[[], Tensor], half: bool, items: int
+) -> Callable[[], int]:
+    """A step of training: forward, backward, optimizer."""
+    optimizer = optimizer_of(model, Stage())
+
+    def step() -> int:
+        model.train()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            total = loss()
+        total.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return items
+
+    return step
+
+
+def again(model: captioner.Model, cells: Tensor, seen: Tensor, said: Tensor) -> Tensor:
+    """Log-probabilities of the next word [R, V], everything so far read anew."""
+    logits = model.next(model.states(cells, seen, said.unsqueeze(1))[:, 0, -1])
+    chance = logits.float().log_softmax(-1)
+    barred = torch.zeros_like(chance)
+    barred[:, UNKNOWN] = -torch.inf
+    return chance + barred
+
+
+def old_greedy(model: captioner.Model, batch: CaptionBatch) -> Tensor:
+    cells, said = model.look(batch), batch.words.new_zeros(PICTURES, 0)
+    for _ in range(model.config.longest):
+        word = again(model, cells, batch.seen, said).argmax(-1, keepdim=True)
+        said = torch.cat([said, word], 1)
+    return said
+
+
+def old_beam(model: captioner.Model, batch: CaptionBatch) -> Tensor:
+    """All beams of a picture, one picture after the other, as released."""
+    told, K = list[Tensor](), model.config.beams
+    for index in range(PICTURES):
+        one = replace(batch, image=batch.image[index : index + 1], seen=batch.seen[index, None])
+        cells = model.look(one).expand(K, -1, -1)
+        seen = one.seen.expand(K, -1)
+        said, score = batch.words.new_zeros(1, 0), torch.zeros(1)
+        for _ in range(model.config.longest):
+            rows = len(said)
+            total = score.unsqueeze(1) + again(model, cells[:rows], seen[:rows], said)
+            score, place = total.flatten().topk(K)
+            row, word = place // total.shape[1], place % total.shape[1]
+            said = torch.cat([said[row], word.unsqueeze(1)], 1)
+        told.append(said[0])
+    return torch.stack(told)
+
+
+def old_self_critical(model: captioner.Model, batch: CaptionBatch) -> Tensor:
+    """The greedy baseline, then samples whose every step stays in the graph."""
+    with torch.no_grad():
+        model.eval()
+        old_greedy(model, batch)
+        model.train()
+    wide = repeated(batch, CAPTIONS)
+    cells, said = model.look(wide), wide.words.new_zeros(len(wide.ids), 0)
+    gain, total = torch.randn(len(wide.ids)), torch.zeros(())
+    for _ in range(model.config.longest):
+        chance = again(model, cells, wide.seen, said)
+        word = chance.detach().exp().multinomial(1)
+        total = total - (chance.gather(1, word).squeeze(1) * gain).sum()
+        said = torch.cat([said, word], 1)
+    return total
+
+
+def telling(model: captioner.Model, tell: Callable[[], object]) -> Callable[[], int]:
+    """A side that decodes."""
+
+    def side() -> int:
+        model.eval()
+        with torch.inference_mode():
+            tell()
+        return PICTURES
+
+    return side
+
+
+def sides(job: str, model: captioner.Model, batch: CaptionBatch, half: bool) -> Sides:
+    """Ours, and the original's way in fp32."""
+    count = PICTURES * CAPTIONS
+    wide = repeated(batch, CAPTIONS)
+    match job:
+        case "train":
+            new = stepping(model, lambda: model.loss(batch).total / count, half, count)
+            old = stepping(model, lambda: model.loss(wide).total / count, False, count)
+        case "self_critical":
+            new = stepping(model, lambda: model.self_critical(batch).total, half, count)
+            old = stepping(model, lambda: old_self_critical(model, batch), False, count)
+        case _:
+            before = old_greedy if job == "greedy" else old_beam
+            new = telling(model, lambda: model.tell(batch))
+            old = telling(model, lambda: before(model, batch))
+    return {"ours": new, "as before": old}
+
+
+def agree(job: str, model: captioner.Model, batch: CaptionBatch) -> None:
+    """Both ways tell the same words."""
+    model.eval()
+    with torch.inference_mode():
+        ours = model.tell(batch)[0][:, 0]
+        theirs = (old_greedy if job == "greedy" else old_beam)(model, batch)
+    assert torch.equal(ours, theirs), f"{job}: other words than the slow way"
+
+
+def beam_bytes(config: captioner.Config, cells: int) -> int:
+    """Keys and values that beams keep of a picture in fp32."""
+    return 4 * 2 * config.layers * config.width * (cells + config.beams * config.longest)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cells", type=int, default=196)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
+    jobs = ["train", "greedy", "beam", "self_critical"]
+    parser.add_argument("--only", nargs="+", choices=jobs, default=jobs)
+    given = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    batch, path = pictures(given.cells), Path(__file__).with_suffix(".csv")
+    for job in given.only:
+        beams = 5 if job == "beam" else 1
+        config = captioner.Config(layers=given.layers, width=given.width, beams=beams, longest=20)
+        torch.manual_seed(0)
+        model = captioner.Model(config, image_width=WIDTH, num_words=WORDS)
+        if job != "train":
+            model.next.bias.data[END] = -1e4
+        telling_job = job in ("greedy", "beam")
+        if telling_job:
+            agree(job, model, batch)
+        for precision in ["fp32"] if telling_job else given.precision:
+            taken = race(sides(job, model, batch, precision == "bf16"), given.rounds)
+            times = ratio(taken, "as before", "ours")
+            row = hardware() | {
+                "job": job, "precision": precision, "cells": str(given.cells),
+                "layers": str(given.layers), "width": str(given.width),
+                **milliseconds(taken["ours"]),
+                "as before ms": milliseconds(taken["as before"])["wall ms"],
+                "times as fast": f"{times.wall:.2f}",
+                "MB kept a picture": f"{beam_bytes(config, given.cells) / 1e6:.1f}",
+                "recorded of the original ms": str(RECORDED.get((job, precision), "")),
+            }  # fmt: skip
+            append(path, row)
+            print(
+                f"{job} {precision}: {row['wall ms']} ms, the original's way "
+                f"{row['as before ms']} ms ({row['times as fast']} times as fast); "
+                f"recorded of its own code {row['recorded of the original ms'] or 'nothing'}"
+            )
+
+
+if __name__ == "__main__":
+    main()
