@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from clipvil.core import Labels
+from clipvil.core import Choices, Labels
 from clipvil.data.labels import LabelBatch
 from clipvil.models._attention import attend
 from clipvil.models._dropout import Dropout
 from clipvil.models.base import Loss, said, soft_loss, spelled
 
-ANSWERS = (Labels,)
+ANSWERS = (Labels, Choices)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

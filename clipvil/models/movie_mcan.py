@@ -18,13 +18,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from clipvil.core import Labels
+from clipvil.core import Choices, Labels
 from clipvil.data.labels import LabelBatch
 from clipvil.models import mcan
 from clipvil.models._dropout import Dropout
 from clipvil.models.base import Loss, said, soft_loss, spelled
 
-ANSWERS = (Labels,)
+ANSWERS = (Labels, Choices)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

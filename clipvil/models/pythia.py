@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from clipvil.core import Labels
+from clipvil.core import Choices, Labels
 from clipvil.data.labels import LabelBatch
 from clipvil.models.base import Loss, said, soft_loss, spelled
 
-ANSWERS = (Labels,)
+ANSWERS = (Labels, Choices)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

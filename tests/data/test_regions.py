@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from clipvil.models._regions import pool
+from clipvil.data.regions import pool
 
 ROWS, COLUMNS, FINE = 3, 4, 40
 WHOLE = (1.0, 0.0, 1.0, 0.0)  # pixels are cells

@@ -1,13 +1,19 @@
 """Vectors of regions, pooled from a picture's grid by their boxes.
 
-Shapes   K regions, R rows and C columns of cells, N = R C, I width
+Shapes   E examples, K regions, R rows and C columns of cells, N = R C, I width
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+
+from clipvil.core import Example
+from clipvil.data.sight import Grids
+from clipvil.features.lookup import Affine
 
 THINNEST = 1e-3  # cells: a box without an area shows the cell that it lies on
 
@@ -16,7 +22,7 @@ def pool(
     cells: Float[Tensor, "N I"],
     grid: tuple[int, int],
     boxes: Float[Tensor, "K 4"],
-    affine: tuple[float, float, float, float],
+    affine: Affine,
 ) -> Float[Tensor, "K I"]:
     """Mean of the cells under each box, each cell weighing what the box covers of it.
 
@@ -46,3 +52,16 @@ def share(
     inside = torch.minimum(end.unsqueeze(1), cell + 1) - torch.maximum(start.unsqueeze(1), cell)
     covered = inside.clamp(min=0)
     return covered / covered.sum(1, keepdim=True)
+
+
+def with_regions(grids: Grids, examples: Sequence[Example], affine: Sequence[Affine]) -> Grids:
+    """Pictures with the vectors of their examples' regions behind their cells."""
+    parts = list[Tensor]()
+    for image, seen, size, example, place in zip(*grids, examples, affine, strict=True):
+        cells = image[seen]  # [N, I]
+        boxes = torch.tensor([region.box for region in example.regions]).reshape(-1, 4)
+        rows, columns = size.tolist()
+        parts.append(torch.cat([cells, pool(cells, (rows, columns), boxes, place)]))
+    counts = torch.tensor([len(part) for part in parts])
+    image = nn.utils.rnn.pad_sequence(parts, batch_first=True)  # [E, N, I]
+    return Grids(image, torch.arange(image.shape[1]) < counts.unsqueeze(1), grids.grid)
