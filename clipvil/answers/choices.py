@@ -87,10 +87,10 @@ class Known:
         *,
         targets: bool,
     ) -> ChoiceData:
-        """Rows to learn from, or all that are to be answered."""
+        """Rows to learn from where answers are not hidden, and to answer."""
         return ChoiceData(
             examples, pictures, sight, self.words, self.longest,
-            regions=self.regions, targets=targets,
+            regions=self.regions,
         )  # fmt: skip
 
     def answers(
@@ -102,7 +102,7 @@ class Known:
         with torch.inference_mode():
             for start in range(0, len(data), BATCH):
                 indices = np.arange(start, min(start + BATCH, len(data)))
-                batch = data.batch(indices)
+                batch = data.asked(indices)
                 logits = model(batch.to(device)).double().squeeze(1).cpu()  # [B]
                 several = torch.split(logits, torch.bincount(batch.owner).tolist())
                 for place, own in zip(indices, several, strict=True):

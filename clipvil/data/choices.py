@@ -109,40 +109,64 @@ class ChoiceData:
         longest: int,
         *,
         regions: bool,
-        targets: bool,
     ) -> None:
         self.examples = examples
         self._pictures, self._sight = pictures, sight
         self._index = {word: k for k, word in enumerate(words, 2)}
-        self._longest, self._regions, self._targets = longest, regions, targets
+        self._longest, self._regions = longest, regions
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def batch(self, indices: NDArray[np.int64]) -> ChoiceBatch:
-        """The rows of these examples: with targets those to learn from, else all to be answered."""
+        """The rows of these examples to learn from, after the right choices.
+
+        Raises
+            ValueError: the answer of one is hidden
+        """
         examples = [self.examples[int(i)] for i in indices]
+        golds = [right(example) for example in examples]
+        befores = [[gold[:k] for k in range(len(gold))] for gold in golds]
+        credit = [
+            float(k == gold[put])
+            for gold, example in zip(golds, examples, strict=True)
+            for put, candidates in enumerate(example.candidates)
+            for k in range(len(candidates))
+        ]
+        return self._rows(indices, examples, befores, torch.tensor(credit).unsqueeze(1))
+
+    def asked(self, indices: NDArray[np.int64]) -> ChoiceBatch:
+        """All rows of these examples, in the order of `every`."""
+        examples = [self.examples[int(i)] for i in indices]
+        befores = [list(every(example)) for example in examples]
+        rows = sum(len(e.candidates[len(b)]) for e, s in zip(examples, befores, strict=True)
+                   for b in s)  # fmt: skip
+        return self._rows(indices, examples, befores, torch.zeros(rows, 1))
+
+    def _rows(
+        self,
+        indices: NDArray[np.int64],
+        examples: Sequence[Example],
+        befores: Sequence[Sequence[tuple[int, ...]]],
+        credit: Float[Tensor, "B 1"],
+    ) -> ChoiceBatch:
         names = [self._pictures[int(i)] for i in indices]
         grids = self._sight.look(names)
         cells = grids.seen.sum(1).tolist()
         if self._regions:
             grids = with_regions(grids, examples, self._sight.affine(names))
-        owner, put, texts, credit = list[int](), list[int](), list[list[Token]](), list[float]()
-        for place, example in enumerate(examples):
-            gold = right(example) if self._targets else ()
-            for before in (gold[:k] for k in range(len(gold))) if self._targets else every(example):
+        owner, put, texts = list[int](), list[int](), list[list[Token]]()
+        for place, (example, several) in enumerate(zip(examples, befores, strict=True)):
+            for before in several:
                 rows = asked(example, before)
                 owner += [place] * len(rows)
                 put += [put[-1] + 1 if put else 0] * len(rows)
                 texts += rows
-                if self._targets:
-                    credit += [float(k == gold[len(before)]) for k in range(len(rows))]
         first = torch.tensor([cells[place] for place in owner])  # token of each row's first region
         words, points = self._numbers(texts, first)
-        wanted = torch.tensor(credit).unsqueeze(1) if self._targets else torch.zeros(len(texts), 1)
         ids = tuple(example.id for example in examples)
         return ChoiceBatch(
-            ids, torch.tensor(owner), torch.tensor(put), grids, words, wanted, points
+            ids, torch.tensor(owner), torch.tensor(put), grids, words, credit, points
         )
 
     def _numbers(

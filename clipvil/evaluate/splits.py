@@ -56,6 +56,8 @@ def digest(parts: Sequence[Part]) -> str:
     for some in parts:
         for example, picture in zip(some.examples, some.pictures, strict=True):
             found.update(repr((example.id, picture, example.words, example.target)).encode())
+            if example.candidates:
+                found.update(repr((example.text, example.candidates, example.regions)).encode())
     return found.hexdigest()
 
 

@@ -85,7 +85,7 @@ def test_reasons_are_learnt_after_the_right_answer_and_asked_after_every_one() -
     known = known_of([put()], 30)
     assert words(known, learnt.words[4])[-6:] == ["dining", "table", "#1", "run", NEXT, "why"]
     hidden = replace(put(), target=None)
-    wanted = known.data([hidden], ["a"], Shown(), targets=False).batch(np.array([0]))
+    wanted = known.data([hidden], ["a"], Shown(), targets=False).asked(np.array([0]))
     assert len(wanted.words) == 3 + 3 * 2
 
 
@@ -154,7 +154,8 @@ def test_vcr_has_eight_rows_to_learn_from_and_twenty_to_answer(tmp_path: Path) -
     examples = task.examples(Data(tmp_path), "train")
     known = known_of(examples, 30)
     for targets, rows in ((True, 8), (False, 20)):
-        made = known.data(examples, ["a"] * 3, Shown(), targets=targets).batch(np.arange(3))
+        some = known.data(examples, ["a"] * 3, Shown(), targets=targets)
+        made = (some.batch if targets else some.asked)(np.arange(3))
         assert len(made.words) == 3 * rows and made.points is not None
     assert known.regions and known.first == ((0, 1, 2), (1, 2, 3))
 
