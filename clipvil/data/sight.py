@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int, Num
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clipvil.features.lookup import Lookup
+from clipvil.features.lookup import Affine, Lookup
 
 SAMPLE = 2_000  # pictures that feature statistics are read from at most
 

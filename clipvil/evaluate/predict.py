@@ -54,7 +54,9 @@ def put(task: Task, question: str, choices: Sequence[str]) -> Example:
         if choices:
             raise UsageError(f"{task.name} has no choices")
     elif task.name == "vcr":
-        raise UsageError("vcr puts two questions in a row, about regions: answer a split with --out")
+        raise UsageError(
+            "vcr puts two questions in a row, about regions: answer a split with --out"
+        )
     elif len(set(choices)) < max(2, len(choices)):
         raise UsageError(f"{task.name} needs two choices or more, all different")
     candidates = (tuple((Segment(choice),) for choice in choices),) if choices else ()
