@@ -278,11 +278,13 @@ def evaluate(run: str | Path) -> dict[str, dict[str, float]]:
     return values
 
 
-def predict(run: str | Path, picture: str | Path, question: str) -> str:
-    """A run's answer to one question about one picture, from pixels."""
+def predict(
+    run: str | Path, picture: str | Path, question: str, choices: Sequence[str] = ()
+) -> str:
+    """A run's answer to one question about one picture, from pixels; `choices` to choose from."""
     from clipvil.evaluate.predict import answer_one
 
-    return answer_one(Path(run), Path(picture), question)
+    return answer_one(Path(run), Path(picture), question, choices)
 
 
 def predict_split(

@@ -1,6 +1,6 @@
 """Examples of closed answer lists and what is seen of their pictures, joined into batches.
 
-Shapes   B batch, N cells of width I, T words, A answers
+Shapes   B batch, N image tokens of width I (cells, then regions), T words, A answers
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ class LabelBatch:
     ids: tuple[str, ...]
     image: Float[Tensor, "B N I"]
     seen: Bool[Tensor, "B N"]  # false on padding
-    grid: Int[Tensor, "B 2"]  # rows and columns that the seen cells fill, row by row
+    grid: Int[Tensor, "B 2"]  # rows and columns that the first of them fill, row by row
     words: Int[Tensor, "B T"]  # 0 is padding
     credit: Float[Tensor, "B A"]  # what each answer would earn
+    points: Int[Tensor, "B T"] | None = None  # image token that a word mentions, -1 for none
+    put: Int[Tensor, " B"] | None = None  # where rows are candidates: which of them compete
 
     def to(self, device: torch.device) -> LabelBatch:
         """The batch on a device."""
@@ -40,6 +42,8 @@ class LabelBatch:
             self.grid.to(device, non_blocking=True),
             self.words.to(device, non_blocking=True),
             self.credit.to(device, non_blocking=True),
+            None if self.points is None else self.points.to(device, non_blocking=True),
+            None if self.put is None else self.put.to(device, non_blocking=True),
         )
 
 

@@ -23,11 +23,10 @@ from clipvil import progress
 from clipvil.data.sight import Grids, Statistics, sample
 from clipvil.encoders.base import Encoder, Pixels, Preprocessing
 from clipvil.errors import UsageError
+from clipvil.features.lookup import Affine
 
 ROOM = 256 << 20  # bytes of decoded pictures that are kept
 TOGETHER = 32  # pictures a forward of an encoder
-
-Affine = tuple[float, float, float, float]
 
 
 class Shown:

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int, Num
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clipvil.features.lookup import Lookup
+from clipvil.features.lookup import Affine, Lookup
 
 SAMPLE = 2_000  # pictures that feature statistics are read from at most
 
@@ -36,6 +36,13 @@ class Sight(Protocol):
 
     def look(self, pictures: Sequence[str]) -> Grids: ...
 
+    def affine(self, pictures: Sequence[str]) -> list[Affine]:
+        """a, b, c, d of each: its pixel (x, y) is at (a x + b, c y + d), in cells."""
+        ...
+
+
+NOWHERE: Affine = (0.0, 0.0, 0.0, 0.0)  # of a picture that shows nothing: all is on its first cell
+
 
 class Blind:
     """Nothing: empty cells, for the row that has only the text."""
@@ -50,6 +57,10 @@ class Blind:
         return Grids(
             torch.zeros(count, cells, self.width), seen, torch.tensor([[1, cells]]).repeat(count, 1)
         )
+
+    def affine(self, pictures: Sequence[str]) -> list[Affine]:
+        """Nothing is anywhere."""
+        return [NOWHERE] * len(pictures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +126,11 @@ class Stored:
         seen = np.arange(image.shape[1]) < counts[:, None]  # [B, N]
         return Grids(*map(torch.from_numpy, (image, seen, grid)))
 
+    def affine(self, pictures: Sequence[str]) -> list[Affine]:
+        """As the stores tell it."""
+        known = self._lookup
+        return [known.affine(name) if name in known else NOWHERE for name in pictures]
+
 
 class Shuffled:
     """Another picture's grid for each picture: what is learnt then owes nothing to seeing."""
@@ -129,3 +145,7 @@ class Shuffled:
     def look(self, pictures: Sequence[str]) -> Grids:
         """The grids of the others."""
         return self._sight.look([self._other[name] for name in pictures])
+
+    def affine(self, pictures: Sequence[str]) -> list[Affine]:
+        """Those of the others."""
+        return self._sight.affine([self._other[name] for name in pictures])

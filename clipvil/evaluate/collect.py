@@ -21,6 +21,7 @@ from clipvil.core import (
     Measured,
     References,
     Said,
+    Segment,
     Task,
     Walked,
 )
@@ -123,8 +124,8 @@ def shown(comparison: Comparison, plans: Sequence[Plan]) -> list[Shown]:
         mixed = hashlib.sha256(example.id.encode()).hexdigest()  # no kind of question comes first
         if spread > 0:
             row = Shown(
-                id=example.id, question=example.words, picture=picture, reference=told(example),
-                answers=texts, scores=scores,
+                id=example.id, question=spoken(example, example.text), picture=picture,
+                reference=told(example), answers=texts, scores=scores,
             )  # fmt: skip
             rows.append((-spread, mixed, row))
     chosen = list[Shown]()
@@ -152,8 +153,11 @@ def wording(example: Example, answer: Answer) -> str:
     match answer:
         case Said(text):
             return text
-        case Chose(index):
-            return " ".join(segment.words for segment in example.candidates[0][index])
+        case Chose(index, _, then):
+            first = spoken(example, example.candidates[0][index])
+            reason = [spoken(example, example.candidates[1][one.index])
+                      for one in then[index : index + 1]]  # fmt: skip
+            return "; ".join([first, *reason])
         case Walked(steps):
             return f"{len(steps)} viewpoints, the last {steps[-1][0]}"
 
@@ -165,9 +169,19 @@ def told(example: Example) -> list[str]:
             return sorted(set(answers), key=lambda a: (-answers.count(a), a))[:3]
         case References(captions):
             return list(captions)[:3]
-        case Gold((index, *_)) if example.candidates:
-            return [wording(example, Chose(index))]
+        case Gold(indices) if example.candidates:
+            right = zip(example.candidates, indices, strict=True)
+            return ["; ".join(spoken(example, several[index]) for several, index in right)]
     return []
+
+
+def spoken(example: Example, segments: Sequence[Segment]) -> str:
+    """A text as a person reads it; a mention is the region's name and number."""
+    parts = list[str]()
+    for segment in segments:
+        named = ", ".join(f"{example.regions[k].name} {k}" for k in segment.regions)
+        parts += [segment.words] if segment.words else [f"[{named}]"]
+    return " ".join(parts)
 
 
 def _with_picture(row: Shown, path: Path) -> Shown:

@@ -190,7 +190,7 @@ def step_seconds(
     data = known.data(some.examples, some.pictures, sight, targets=True)
     steps = list[float]()
     for stage in recipe.stages:
-        batch = data.batch(np.arange(stage.batch) % len(data))
+        batch = data.batch(np.arange(stage.batch) % len(data)).to(torch.device("cpu"))
         objective = getattr(model, stage.objective)
         steps.append(timed(lambda: objective(batch).total.backward()))  # noqa: B023
     model.eval()

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from clipvil.core import Answer, Data, Example, Said, Segment, Text, UsageError
+from clipvil.core import (
+    Answer,
+    Choices,
+    Chose,
+    Data,
+    Example,
+    Said,
+    Segment,
+    Task,
+    Text,
+    UsageError,
+)
 from clipvil.evaluate import eyes, splits
 from clipvil.evaluate.cell import answers_of, restore
 from clipvil.evaluate.run import Plan, read_known, read_plan
@@ -16,21 +27,42 @@ from clipvil.features.plan import named
 from clipvil.files.pictures import number
 
 
-def answer_one(folder: Path, picture: Path, question: str) -> str:
-    """A fitted run's answer to a question about a picture, encoded on the fly."""
+def answer_one(folder: Path, picture: Path, question: str, choices: Sequence[str] = ()) -> str:
+    """A fitted run's answer to a question about a picture, encoded on the fly.
+
+    Raises
+        UsageError: choices to a task without, or none to one with, or several questions in a row
+    """
     plan = read_plan(folder)
     if eyes.walks(plan):
         raise UsageError(f"{folder} walks through buildings: ask it for a split, with --out")
+    example = put(plan.source.load(), question, choices)
     known = read_known(plan)
     model, statistics, encoder = restore(plan, known)
-    example = Example(id="0", cluster="0", text=(Segment(question),))
     part = splits.Part([example], ["picture"], {"picture": picture})
     if plan.arm.encoder is not None:
         encoder = encoder or eyes.encoder_of(plan)
     said = answers_of(plan, part, known, model, statistics, encoder)
     told = said["0"]
+    if isinstance(told, Chose):
+        return choices[told.index]
     assert isinstance(told, Said)
     return told.text
+
+
+def put(task: Task, question: str, choices: Sequence[str]) -> Example:
+    """A question as an example of a task."""
+    if not isinstance(task.answer, Choices):
+        if choices:
+            raise UsageError(f"{task.name} has no choices")
+    elif task.name == "vcr":
+        raise UsageError(
+            "vcr puts two questions in a row, about regions: answer a split with --out"
+        )
+    elif len(set(choices)) < max(2, len(choices)):
+        raise UsageError(f"{task.name} needs two choices or more, all different")
+    candidates = (tuple((Segment(choice),) for choice in choices),) if choices else ()
+    return Example(id="0", cluster="0", text=(Segment(question),), candidates=candidates)
 
 
 def answer_split(

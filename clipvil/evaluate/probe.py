@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clipvil.data.labels import LabelBatch
-from clipvil.data.sight import Grids, Sight
+from clipvil.data.sight import NOWHERE, Grids, Sight
+from clipvil.features.lookup import Affine
 
 WORDS = 1_000  # of a bag: the most frequent ones of the training subset
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)  # of features of unit variance, a training example
@@ -84,6 +85,10 @@ class Averaged:
         mean = mean_cell(image, seen)[[places[name] for name in pictures]]  # [B, I]
         ones = torch.ones(len(pictures), 2, dtype=torch.long)
         return Grids(mean.unsqueeze(1), ones[:, :1].bool(), ones)
+
+    def affine(self, pictures: Sequence[str]) -> list[Affine]:
+        """All of a picture is on its one cell."""
+        return [NOWHERE] * len(pictures)
 
 
 @dataclass(slots=True)

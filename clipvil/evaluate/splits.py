@@ -61,6 +61,8 @@ def digest(parts: Sequence[Part]) -> str:
             path = () if example.episode is None else example.episode.path
             told = (example.id, picture, example.words, example.target, *path)
             found.update(repr(told).encode())
+            if example.candidates:
+                found.update(repr((example.text, example.candidates, example.regions)).encode())
     return found.hexdigest()
 
 

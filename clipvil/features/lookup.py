@@ -27,6 +27,9 @@ SOURCES = "sources.json"  # what the pictures of a part were when they were enco
 TIMING = "timing.json"  # seconds of one process; no part of the store, no two runs take the same
 
 
+Affine = tuple[float, float, float, float]
+
+
 class Lookup:
     """Grids by picture name, out of stores that share one fingerprint."""
 
@@ -58,6 +61,22 @@ class Lookup:
         """Rows and columns of a picture's cells; regions, which lie in no grid, stand in a row."""
         store, index = self._place[picture]
         return store.grid(index) or (1, store.cells(index))
+
+    def affine(self, picture: str) -> Affine:
+        """a, b, c, d: a pixel (x, y) of the picture is at (a x + b, c y + d), in cells.
+
+        Raises
+            ValueError: its cells lie in no grid
+        """
+        store, index = self._place[picture]
+        found = store.affine(index)
+        if found is None:
+            raise ValueError(
+                f"{picture}: {store.path} does not tell where in the picture a cell is, and this "
+                "task asks about regions: encode the pictures instead"
+            )
+        a, b, c, d = found.tolist()
+        return a, b, c, d
 
     def read(self, picture: str) -> NDArray[Any]:
         """The grid of a picture, [N, D], a view of the file."""

@@ -96,6 +96,15 @@ def credit(answer: str, humans: Sequence[str], marks: Sequence[str] = ()) -> flo
     return _earned(clean_vqa(answer) if cleaned else tidy(answer), told, marks)
 
 
+def soft(answer: str, humans: Sequence[str]) -> float:
+    """What arXiv:1505.00468 writes and many evaluators compute: min(1, agreeing / 3), all cleaned.
+
+    Nobody is left out, and ten equal answers are cleaned too: the official figure is another one.
+    """
+    said = clean_vqa(answer)
+    return min(1.0, sum(clean_vqa(human) == said for human in humans) / 3)
+
+
 def credits(humans: Sequence[str], marks: Sequence[str] = ()) -> dict[str, float]:
     """Every text that the humans agree on enough to earn something -> what it earns."""
     cleaned, told = _comparable(humans)

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from clipvil.core import Labels
+from clipvil.core import Choices, Labels
 from clipvil.data.labels import LabelBatch
 from clipvil.models._attention import attend
 from clipvil.models._dropout import Dropout
-from clipvil.models.base import Loss, said, soft_loss
+from clipvil.models.base import Loss, said, soft_loss, spelled
 
-ANSWERS = (Labels,)
+ANSWERS = (Labels, Choices)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,14 +131,21 @@ class Flatten(nn.Module):
 
 
 class Model(nn.Module):
-    """Answers a question about a picture out of a closed list."""
+    """Answers a question about a picture out of a closed list, or weighs a candidate for one."""
 
     def __init__(
-        self, config: Config, *, image_width: int, num_words: int, num_answers: int
+        self,
+        config: Config,
+        *,
+        image_width: int,
+        num_words: int,
+        num_answers: int,
+        regions: bool = False,
     ) -> None:
         super().__init__()
         D, layers = config.width, range(config.layers)
         self.embed = nn.Embedding(num_words, config.word_width, padding_idx=0)
+        self.point = nn.Linear(image_width, config.word_width, bias=False) if regions else None
         self.read = nn.LSTM(config.word_width, D, batch_first=True)
         self.image = nn.Linear(image_width, D)
         self.question_layers = nn.ModuleList(Layer(config, guided=False) for _ in layers)
@@ -150,7 +157,7 @@ class Model(nn.Module):
     def forward(self, batch: LabelBatch) -> Float[Tensor, "B A"]:
         """Logits of the answers; cells that are not seen and padded words change nothing."""
         spoken = said(batch.words)  # [B, T]
-        question, _ = self.read(self.embed(batch.words))  # [B, T, D]
+        question, _ = self.read(spelled(batch, self.embed, self.point))  # [B, T, D]
         for layer in self.question_layers:
             question = layer(question, spoken)
         cells = self.image(batch.image)  # [B, N, D]
@@ -161,5 +168,5 @@ class Model(nn.Module):
         return logits
 
     def loss(self, batch: LabelBatch) -> Loss:
-        """Cross-entropy of every answer by itself, summed: several may be right at once."""
-        return soft_loss({"answer": self(batch)}, batch.credit)
+        """Cross-entropy of every answer by itself, or among candidates, summed."""
+        return soft_loss({"answer": self(batch)}, batch)

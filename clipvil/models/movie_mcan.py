@@ -18,13 +18,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from clipvil.core import Labels
+from clipvil.core import Choices, Labels
 from clipvil.data.labels import LabelBatch
 from clipvil.models import mcan
 from clipvil.models._dropout import Dropout
-from clipvil.models.base import Loss, said, soft_loss
+from clipvil.models.base import Loss, said, soft_loss, spelled
 
-ANSWERS = (Labels,)
+ANSWERS = (Labels, Choices)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,15 +182,22 @@ class Fusion(nn.Module):
 
 
 class Model(nn.Module):
-    """Answers a question about a picture out of a closed list."""
+    """Answers a question about a picture out of a closed list, or weighs a candidate for one."""
 
     def __init__(
-        self, config: Config, *, image_width: int, num_words: int, num_answers: int
+        self,
+        config: Config,
+        *,
+        image_width: int,
+        num_words: int,
+        num_answers: int,
+        regions: bool = False,
     ) -> None:
         super().__init__()
         D, layers, inner = config.width, range(config.layers), config.attention
         self.field = config.field
         self.embed = nn.Embedding(num_words, config.word_width, padding_idx=0)
+        self.point = nn.Linear(image_width, config.word_width, bias=False) if regions else None
         self.read = nn.LSTM(config.word_width, D, batch_first=True)
         self.question_layers = nn.ModuleList(mcan.Layer(inner, guided=False) for _ in layers)
         self.question_pool = Pool(config, means=2)
@@ -205,7 +212,7 @@ class Model(nn.Module):
     def logits(self, batch: LabelBatch) -> dict[str, Float[Tensor, "B A"]]:
         """Logits of the answers by branch; padded cells and words change nothing."""
         spoken = said(batch.words)  # [B, T]
-        question, _ = self.read(self.embed(batch.words))  # [B, T, D]
+        question, _ = self.read(spelled(batch, self.embed, self.point))  # [B, T, D]
         for layer in self.question_layers:
             question = layer(question, spoken)
         to_convolve, to_fuse = self.question_pool(question, spoken).unbind(1)  # each [B, D]
@@ -229,5 +236,5 @@ class Model(nn.Module):
         return self.logits(batch)["both"]
 
     def loss(self, batch: LabelBatch) -> Loss:
-        """Cross-entropy of every answer by itself, summed over answers and branches."""
-        return soft_loss(self.logits(batch), batch.credit)
+        """Cross-entropy of every answer by itself, or among candidates, summed over branches."""
+        return soft_loss(self.logits(batch), batch)

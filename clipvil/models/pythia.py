@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from clipvil.core import Labels
+from clipvil.core import Choices, Labels
 from clipvil.data.labels import LabelBatch
-from clipvil.models.base import Loss, said, soft_loss
+from clipvil.models.base import Loss, said, soft_loss, spelled
 
-ANSWERS = (Labels,)
+ANSWERS = (Labels, Choices)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,14 +130,21 @@ class Look(nn.Module):
 
 
 class Model(nn.Module):
-    """Answers a question about a picture out of a closed list."""
+    """Answers a question about a picture out of a closed list, or weighs a candidate for one."""
 
     def __init__(
-        self, config: Config, *, image_width: int, num_words: int, num_answers: int
+        self,
+        config: Config,
+        *,
+        image_width: int,
+        num_words: int,
+        num_answers: int,
+        regions: bool = False,
     ) -> None:
         super().__init__()
         H, Q = config.width, config.glimpses * config.read
         self.embed = nn.Embedding(num_words, config.word_width, padding_idx=0)
+        self.point = nn.Linear(image_width, config.word_width, bias=False) if regions else None
         self.read = Question(config)
         self.look = Look(config, image_width=image_width, question_width=Q)
         self.image, self.question = Normed(image_width, H), Normed(Q, H)
@@ -148,12 +155,12 @@ class Model(nn.Module):
 
     def forward(self, batch: LabelBatch) -> Float[Tensor, "B A"]:
         """Logits of the answers; cells that are not seen and padded words change nothing."""
-        question = self.read(self.embed(batch.words), said(batch.words))  # [B, Q]
+        question = self.read(spelled(batch, self.embed, self.point), said(batch.words))  # [B, Q]
         found = self.look(batch.image, batch.seen, question)  # [B, I]
         both = self.image(found).relu() * self.question(question).relu()  # [B, H]
         logits: Tensor = self.image_arm(both) + self.text_arm(both)
         return logits
 
     def loss(self, batch: LabelBatch) -> Loss:
-        """Cross-entropy of every answer by itself, summed: several may be right at once."""
-        return soft_loss({"answer": self(batch)}, batch.credit)
+        """Cross-entropy of every answer by itself, or among candidates, summed."""
+        return soft_loss({"answer": self(batch)}, batch)

@@ -22,7 +22,7 @@ from clipvil.core import (
     Said,
     Segment,
 )
-from clipvil.metrics.text import credit, credits
+from clipvil.metrics.text import credit, credits, soft
 from clipvil.registry import unknown
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 170, 60), "blue": (50, 80, 220)}  # of tiny pictures
@@ -146,14 +146,14 @@ def vqa_credits(example: Example) -> dict[str, float]:
 
 
 def measure_vqa(examples: Sequence[Example], answers: Mapping[str, Answer]) -> Measured:
-    """Credit of every answer, and a one to count it by."""
-    ids, earned = list[str](), list[float]()
+    """Credit of every answer, its soft score, and a one to count it by."""
+    ids, rows = list[str](), list[tuple[float, float, float]]()
     for example in examples:
-        told = humans(example)
+        told, said = humans(example), words(answers[example.id])
         ids.append(example.id)
-        earned.append(credit(words(answers[example.id]), told.answers, told.marks))
-    rows = np.stack([np.array(earned, np.float64), np.ones(len(ids))], axis=1)  # [N, 2]
-    return Measured(tuple(ids), ("credit", "count"), rows)
+        rows.append((credit(said, told.answers, told.marks), soft(said, told.answers), 1.0))
+    columns = ("credit", "soft", "count")
+    return Measured(tuple(ids), columns, np.array(rows, np.float64).reshape(-1, len(columns)))
 
 
 def tiny_picture(path: Path, colour: str) -> None:

@@ -2,7 +2,8 @@
 
 Source   https://visualqa.org, arXiv:1612.00837; `vqa2@cp`: arXiv:1712.00377, the same questions
          split anew so that the answers to each kind of question are others than in training;
-         `vqa2@vg`: Visual Genome's questions to train on as well (see `_vg`)
+         `vqa2@vg`: Visual Genome's questions to train on as well (see `_vg`);
+         `vqa2@minival`: the part of val that LXMERT and its followers report (see `_minival`)
 Files    v2_OpenEnded_mscoco_{split}_questions.json and v2_mscoco_{split}_annotations.json;
          `vqa2@cp`: vqacp_v2_{split}_questions.json and vqacp_v2_{split}_annotations.json, bare
          arrays, each question with the COCO split of its picture
@@ -40,7 +41,7 @@ from clipvil.core import (
 from clipvil.files import find, read_rows, write_json
 from clipvil.metrics import ratio
 from clipvil.sources import coco_pictures
-from clipvil.tasks import _vg
+from clipvil.tasks import _minival, _vg
 from clipvil.tasks._kept import kept
 from clipvil.tasks.base import (
     COLOURS,
@@ -235,8 +236,9 @@ def _distinct(ids: array[int], path: Path) -> NDArray[np.int64]:
 
 
 def reduce(totals: Totals) -> dict[str, NDArray[np.float64]]:
-    """Mean credit in percent."""
-    return {"accuracy": ratio(totals["credit"], totals["count"], 100)}
+    """Mean credit and mean soft score in percent."""
+    sums = {"accuracy": totals["credit"], "soft_accuracy": totals["soft"]}
+    return {name: ratio(total, totals["count"], 100) for name, total in sums.items()}
 
 
 def read(path: Path) -> Iterator[tuple[str, Answer]]:
@@ -284,7 +286,10 @@ TASK = Task(
     version=1,
     summary="VQA v2: open questions about COCO pictures, each answered by ten people",
     answer=Labels(3_129, vqa_credits),
-    metrics=(Metric("accuracy", "%"),),
+    metrics=(
+        Metric("accuracy", "%"),
+        Metric("soft_accuracy", "%"),  # to explain other people's figures with: never the headline
+    ),
     splits=Splits(fit="train", select=None, report="val", hidden=HIDDEN),
     files=FILES,
     examples=kept("vqa2", FILES, partial(examples, FILES)),
@@ -315,4 +320,5 @@ VARIANTS = {
         examples=_vg.added(TASK.examples, TASK.splits.report),
         tiny=tiny_vg,
     ),
+    "minival": _minival.variant(TASK),
 }

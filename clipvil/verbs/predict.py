@@ -20,6 +20,8 @@ class Verb:
     """a picture to answer a question about"""
     text: str | None = None
     """the question"""
+    choices: tuple[str, ...] = ()
+    """what to choose from, where the task has choices"""
     images: Path | None = None
     """folder of pictures to write captions of"""
     data: Path | None = None
@@ -38,7 +40,7 @@ class Verb:
         if self.image is not None or self.text is not None:
             if self.image is None or self.text is None:
                 raise UsageError("--image and --text go together")
-            print(api.predict(self.folder, self.image, self.text))
+            print(api.predict(self.folder, self.image, self.text, self.choices))
             return 0
         if self.out is None:
             raise UsageError("give --image and --text, or --out for the answers to a split")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clipvil.core import Data, Task
     from clipvil.evaluate.score import Score
 
-ROLES = ("questions", "annotations", "choices", "scene_graphs", "attentions", "connectivity")
+ROLES = ("questions", "annotations", "choices", "scene_graphs", "attentions", "connectivity", "ids")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,8 @@ class Verb:
     """the system's attention maps (gqa)"""
     connectivity: Path | None = None
     """folder of the navigation graphs (r2r, rxr)"""
+    ids: Path | None = None
+    """the published list of the questions (vqa2@minival)"""
     json: bool = False
     """print one JSON object"""
     compare: Path | None = None

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from clipvil.files import read_json
-from clipvil.metrics.text import CONTRACTIONS, clean_vqa, credit, credits, tidy
+from clipvil.metrics.text import CONTRACTIONS, clean_vqa, credit, credits, soft, tidy
 
 ANSWERS = st.sampled_from(
     ["yes", "Yes", "a yes", "no", "two", "2", "t-shirt", "t shirt", "1,000", "", " red\n", "red."]
@@ -119,3 +119,12 @@ def test_cleaned_text_has_no_articles_capitals_or_loose_blanks(text: str) -> Non
 def test_cleaning_twice_changes_nothing(text: str) -> None:
     assume(text.count(".") <= 32)
     assert clean_vqa(clean_vqa(text)) == clean_vqa(text)
+
+
+@given(answer=ANSWERS, told=HUMANS)
+def test_the_soft_score_leaves_nobody_out(answer: str, told: list[str]) -> None:
+    agreeing = [one for one in told if clean_vqa(one) == clean_vqa(answer)]
+    assert soft(answer, told) == min(1, len(agreeing) / 3)
+    if len(told) == 10 and len(set(map(tidy, told))) > 1:
+        difference = soft(answer, told) - credit(answer, told)
+        assert 0 <= difference <= 0.1 + 1e-9, "the published credits are .3, .6, .9 and 1"

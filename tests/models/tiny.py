@@ -21,14 +21,25 @@ def tiny(default: Any) -> Any:
     return default
 
 
-def small(name: str = "mcan", **chosen: Any) -> nn.Module:
+def small(
+    name: str = "mcan",
+    *,
+    num_words: int = WORDS,
+    num_answers: int = ANSWERS,
+    regions: bool = False,
+    **chosen: Any,
+) -> nn.Module:
     """The model called `name` with first weights of seed 0, made small but for what is chosen."""
     torch.manual_seed(0)
     module = models.load(name)
     default = module.Config()
     sizes = {f.name: tiny(getattr(default, f.name)) for f in fields(default)} | chosen
     model: nn.Module = module.Model(
-        module.Config(**sizes), image_width=WIDTH, num_words=WORDS, num_answers=ANSWERS
+        module.Config(**sizes),
+        image_width=WIDTH,
+        num_words=num_words,
+        num_answers=num_answers,
+        regions=regions,
     )
     return model
 

@@ -121,7 +121,14 @@ def test_the_published_part_scores_as_published(shared: Path) -> None:
     said = [(str(row["question_id"]), Said(row["multiple_choice_answer"])) for row in rows]
     figures = score(TASK, examples, said).figures
     assert len(examples) == 6_000
-    rounded = {name: round(figure.value or 0, 2) for name, figure in figures.items()}
+    assert [*figures] == [
+        "accuracy", "soft_accuracy", "accuracy/number", "accuracy/other", "accuracy/yes-no",
+    ]  # fmt: skip
+    rounded = {
+        name: round(figure.value or 0, 2)
+        for name, figure in figures.items()
+        if name != "soft_accuracy"  # which the official script does not know
+    }
     assert rounded == {
         "accuracy": 96.75, "accuracy/number": 96.44, "accuracy/other": 93.85,
         "accuracy/yes-no": 100.0,
@@ -157,3 +164,52 @@ def test_changed_priors_name_the_year_of_every_picture(tmp_path: Path) -> None:
     write_json(tmp_path / name, rows)
     with pytest.raises(ValueError, match=f"{name}, row 2: .*required field `coco_split`"):
         task.examples(Data(tmp_path), "test")
+
+
+def test_the_soft_score_is_never_the_headline(root: Path) -> None:
+    change(root / ANNOTATIONS, "annotations", 0, answers=[
+        {"answer": answer, "answer_id": person} for person, answer in
+        enumerate(["Red.", "red", *["blue"] * 8])
+    ])  # fmt: skip
+    examples = TASK.examples(Data(root), "val")[:1]
+    figures = score(TASK, examples, [(examples[0].id, Said("red"))]).figures
+    assert next(iter(figures)) == "accuracy" and figures["accuracy"].value == pytest.approx(60)
+    assert figures["soft_accuracy"].value == pytest.approx(200 / 3)
+
+
+def test_minival_is_what_the_list_names(tmp_path: Path) -> None:
+    task = VARIANTS["minival"]
+    task.tiny(tmp_path)
+    val = TASK.examples(Data(tmp_path), "val")
+    assert list(task.examples(Data(tmp_path), "minival")) == list(val[:4])
+    assert list(task.examples(Data(tmp_path), "train")) == list(
+        TASK.examples(Data(tmp_path), "train")
+    )
+    rows = read_json(tmp_path / "minival.json")
+    told = {"img_id": "COCO_val2014_000000000200", "label": {"red": 1}, "sent": "What?"}
+    write_json(tmp_path / "minival.json", [rows[2] | told, rows[0] | told])
+    assert list(task.examples(Data(tmp_path), "minival")) == [val[0], val[2]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([1], "1 questions are not among the val questions: 1"),
+        ([200000, 200000], "1 questions are there more than once: 200000"),
+        (["x"], "row 1: Expected `int`"),
+    ],
+)
+def test_a_list_of_other_questions_is_refused(
+    rows: list[Any], message: str, tmp_path: Path
+) -> None:
+    task = VARIANTS["minival"]
+    task.tiny(tmp_path)
+    write_json(tmp_path / "minival.json", [{"question_id": row} for row in rows])
+    with pytest.raises(ValueError, match=message):
+        task.examples(Data(tmp_path), "minival")
+
+
+def test_without_the_list_there_is_no_minival(tmp_path: Path) -> None:
+    TASK.tiny(tmp_path)
+    with pytest.raises(MissingFilesError, match=r"minival.json .*github.com/airsplay/lxmert"):
+        VARIANTS["minival"].examples(Data(tmp_path), "minival")
