@@ -127,6 +127,36 @@ def test_the_rate_falls_in_steps_as_pythia_s_did() -> None:
         assert rate(step, 22_000, stage) == pytest.approx(expected)
 
 
+def test_the_rate_falls_with_the_root_of_the_step_or_stays_as_captioning_had_it() -> None:
+    """Noam's: width ** -0.5 times the lesser of step ** -0.5 and step * rise ** -1.5."""
+    stage = replace(
+        STAGE, learning_rate=(512 * 20_000) ** -0.5, warmup=20_000 / 169_930, fall="root"
+    )
+    for step in (1, 77, 19_999, 20_000, 20_001, 90_000, 169_930):
+        expected = 512**-0.5 * min(step**-0.5, step * 20_000**-1.5)
+        assert rate(step - 1, 169_930, stage) == pytest.approx(expected)
+    still = replace(STAGE, warmup=0.0, fall="none")
+    assert {rate(step, 50, still) for step in range(50)} == {STAGE.learning_rate}
+
+
+def test_each_number_of_the_gradient_is_bounded(tmp_path: Path) -> None:
+    def moved(where: str, bound: float | None) -> float:
+        # one step of Adam follows the sign alone unless a gradient is small beside epsilon
+        stage = replace(STAGE, clip=None, clip_each=bound, epsilon=1.0, epochs=0.25, validations=1)
+        torch.manual_seed(0)
+        before = small().state_dict()
+        model = small()
+        fit(
+            model, stage, examples=16, batch=pick, validate=right, run=tmp_path / where, seed=3
+        )  # fmt: skip
+        after = model.state_dict()
+        return max(float((after[n] - before[n]).abs().max()) for n in before)
+
+    bound = 1e-3
+    assert moved("free", None) > 5 * moved("bounded", bound) > 0
+    assert moved("bounded", bound) <= STAGE.learning_rate * bound + 2e-7, "and rounding"
+
+
 def test_bfloat16_trains_too(tmp_path: Path) -> None:
     run(tmp_path, stage=replace(STAGE, precision="bf16", epochs=1))
 
