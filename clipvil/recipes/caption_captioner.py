@@ -1,4 +1,4 @@
-"""A small captioner for own captions: some thousand pictures on a CPU, minutes a cell."""
+"""A small captioner for own captions: some thousand pictures on a CPU."""
 
 from clipvil.models import captioner
 from clipvil.train.recipe import Recipe, Stage

@@ -1,11 +1,11 @@
-"""A very small captioner for the embedded world: a minute or two a cell on one core."""
+"""A very small captioner for the embedded world, quick to train on one core."""
 
 from clipvil.models import captioner
 from clipvil.train.recipe import Recipe, Stage
 
 
 def recipe() -> Recipe[captioner.Config]:
-    """Sizes were chosen on other scenes than the demo shows, for minutes and not the best score."""
+    """Sizes were chosen on other scenes than the demo shows, for time and not the best score."""
     config = captioner.Config(
         width=64, heads=4, layers=1, expand=2, dropout=0.0, image_dropout=0.0, rare=1, read=24,
         longest=24, beams=3, baseline="others",
