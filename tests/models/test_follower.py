@@ -15,6 +15,9 @@ from clipvil.data.walks import WalkBatch
 from clipvil.models._looking import Eyes, Seen, facing, fits, gather, question
 from clipvil.models.follower import Model, State
 from clipvil.tasks import r2r
+from clipvil.train import keep
+from clipvil.train.fit import fit
+from clipvil.train.recipe import Stage
 from tests.models.walking import data, small, some, walks
 
 
@@ -284,3 +287,33 @@ def test_64_instructions_are_learnt_by_heart(shared: Path) -> None:
                 break
     assert figures["success_rate"] >= 0.95
     assert time.process_time() - start < 60
+
+
+def test_a_run_that_was_stopped_goes_on_bit_for_bit(shared: Path, tmp_path: Path) -> None:
+    """Sampled walks, dropout and ways that nobody described: all of it is in the checkpoint."""
+    _, ready, batch = some(shared)
+    stage = Stage(
+        objective="back_translate", epochs=6, batch=8, optimizer="rmsprop", clip=40.0, validations=3
+    )
+
+    def stop(step: int, steps: int) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    def run(folder: Path, watch: Any) -> bytes:
+        model = small(int(batch.words.max()) + 1, dropout=0.3, view_dropout=0.3)
+        fit(model, stage, examples=8, batch=ready.batch, validate=lambda model: 0.0,
+            run=folder, seed=0, watch=watch)  # fmt: skip
+        return (folder / "last.safetensors").read_bytes()
+
+    (whole, broken) = (tmp_path / name for name in ("whole", "broken"))
+    whole.mkdir()
+    broken.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        run(broken, stop)
+    assert (broken / "last.safetensors").is_file(), "it was kept after the second step"
+    run(whole, lambda step, steps: None)
+    run(broken, lambda step, steps: None)
+    one, other = (keep.load(folder / "last.safetensors")[0] for folder in (whole, broken))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
