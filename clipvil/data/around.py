@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clipvil.data.sight import Grids, Sight, Statistics, steady
+from clipvil.data.sight import NOWHERE, Grids, Sight, Statistics, steady
 from clipvil.data.walks import Ground
+from clipvil.features.lookup import Affine
 from clipvil.features.views import VIEWS, ViewFeatures, collect
 from clipvil.graphs.atlas import Atlas
 
@@ -34,6 +35,10 @@ class Around:
         self._sources, self._where = sources, where
         self._statistics, self._seed = statistics, seed
         self.width = len(statistics.mean)
+
+    def affine(self, pictures: Sequence[str]) -> list[Affine]:
+        """Views have one vector each, and nothing lies anywhere in it."""
+        return [NOWHERE] * len(pictures)
 
     def look(self, pictures: Sequence[str]) -> Grids:
         """Walkers look at viewpoints: see `ground`."""

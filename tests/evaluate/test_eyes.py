@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from clipvil import api, encoders, tasks
+from clipvil import api, encoders, recipes, tasks
 from clipvil.core import Data, UsageError
 from clipvil.evaluate import eyes, splits
 from clipvil.evaluate.run import read_plan
@@ -137,3 +137,19 @@ def test_weights_of_another_encoder_are_refused(root: Path) -> None:
     (run / "recipe.json").write_text(json.dumps(told))
     with pytest.raises(ValueError, match="not the trained weights"):
         api.evaluate(run)
+
+
+@pytest.mark.slow
+def test_other_answers_and_objectives_train_the_encoder_too(tmp_path: Path) -> None:
+    """Captions: on words first, then on rewards of captions that the model samples."""
+    tasks.load("caption").tiny(tmp_path / "data")
+    made = recipes.load("caption_captioner")
+    short = {"least_steps": 2, "most_steps": 2, "batch": 4, "validations": 1}
+    stages = tuple(replace(stage, **short) for stage in made.stages)
+    recipe = replace(made, sight="lora", rank=2, stages=stages)
+    run, data = tmp_path / "run", tmp_path / "data"
+    api.train(recipe, task="caption", data=data, encoder="tiny:clip", out=run)
+    assert len({stage.objective for stage in stages}) > 1
+    before, after = (keep.part(weights(run / f), "model.encoder.") for f in ("stage-1", "."))
+    assert before and any(not torch.equal(after[name], before[name]) for name in before)
+    assert api.evaluate(run)
