@@ -45,9 +45,11 @@ def gather_all(
         todo = missing(encoder.card.fingerprint, pictures, comparison.store)
         alone = comparison.jobs == 1 or torch.accelerator.is_available()
         if todo and not alone and len(todo) * encode_second(encoder, files) > SHARED:
-            torch.set_num_threads(comparison.jobs)  # of which each process gets an even share
             team = Team(encoder=name, devices=("cpu",) * comparison.jobs)
+            threads = torch.get_num_threads()
+            torch.set_num_threads(comparison.jobs)  # of which each process gets an even share
             gather(encoder, pictures, comparison.store, team)
+            torch.set_num_threads(threads)
     jobs = [encode_job(name, comparison.source, comparison.store) for name in loaded]
     workers.run(jobs, "encoders at work")
     return {

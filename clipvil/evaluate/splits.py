@@ -19,10 +19,9 @@ import numpy as np
 from clipvil import tasks
 from clipvil.columns import Rows
 from clipvil.core import Data, Example, Moves, Task
-from clipvil.features.views import VIEWS
 from clipvil.files import SHIFTS, MissingFilesError, PictureIndex
 from clipvil.graphs.connectivity import Graph
-from clipvil.graphs.views import nearest
+from clipvil.graphs.views import VIEWS, nearest
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,4 +78,4 @@ def survives(own: Path, draw: Callable[[Path, int], None], root: Path, kills: in
 def test_many_kills_cost_no_byte(
     own: Path, draw: Callable[[Path, int], None], tmp_path: Path
 ) -> None:
-    survives(own, draw, tmp_path, kills=15)
+    survives(own, draw, tmp_path, kills=16)
