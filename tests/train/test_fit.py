@@ -1,9 +1,6 @@
 """The loop: learns, goes on bit for bit, stops at the first non-finite loss, adds up processes."""
 
 import json
-import os
-import subprocess
-import sys
 from bisect import bisect_right
 from dataclasses import replace
 from pathlib import Path
@@ -159,22 +156,3 @@ def test_each_number_of_the_gradient_is_bounded(tmp_path: Path) -> None:
 
 def test_bfloat16_trains_too(tmp_path: Path) -> None:
     run(tmp_path, stage=replace(STAGE, precision="bf16", epochs=1))
-
-
-@pytest.mark.slow
-def test_two_processes_have_the_loss_and_gradients_of_one(tmp_path: Path) -> None:
-    script = str(ROOT / "tests/train/two_processes.py")
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    for name, launcher in (("one", []), ("two", torchrun)):
-        subprocess.run(
-            [sys.executable, *launcher, script, str(tmp_path / name)],
-            check=True,
-            env=environment,
-            capture_output=True,
-        )
-    (one, _), (two, facts) = keep.load(tmp_path / "one"), keep.load(tmp_path / "two")
-    assert facts["processes"] == 2
-    assert one.keys() == two.keys()
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-5, msg=name)

@@ -1,8 +1,5 @@
 """The loop with an encoder in it: bit for bit after an interruption, at its own learning rate."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,26 +81,6 @@ def test_the_encoder_follows_its_share_of_the_rate(tmp_path: Path) -> None:
 
 def test_bfloat16_trains_an_encoder_too(tmp_path: Path) -> None:
     run(tmp_path, "lora", stage=replace(STAGE, precision="bf16", epochs=1))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("way", ["lora", "full"])
-def test_two_processes_have_the_loss_and_gradients_of_one(way: Way, tmp_path: Path) -> None:
-    script = str(ROOT / "tests/train/two_processes.py")
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    for name, launcher in (("one", []), ("two", torchrun)):
-        subprocess.run(
-            [sys.executable, *launcher, script, str(tmp_path / name), way],
-            check=True,
-            env=environment,
-            capture_output=True,
-        )
-    (one, _), (two, facts) = keep.load(tmp_path / "one"), keep.load(tmp_path / "two")
-    assert facts["processes"] == 2 and any(name.startswith("encoder.") for name in one)
-    assert one.keys() == two.keys()
-    for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_the_rest_of_the_encoder_is_left_alone(tmp_path: Path) -> None:

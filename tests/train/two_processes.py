@@ -1,4 +1,4 @@
-"""Loss and gradients of one batch, by however many processes run this; the first writes them."""
+"""Loss and gradients of a batch, by however many processes run this; the first writes them."""
 
 import sys
 from dataclasses import replace
@@ -16,6 +16,8 @@ from clipvil.models._seeing import Seeing
 from clipvil.train import keep
 from clipvil.train.fit import Objective, joined
 from tests.models.tiny import ANSWERS, WORDS, rows, small, some
+
+WAYS: tuple[Way | None, ...] = (None, "lora", "full")
 
 
 def seeing(way: Way) -> Seeing:
@@ -38,8 +40,8 @@ def asked() -> LabelBatch:
     return replace(some(8), image=image, seen=torch.arange(image.shape[1]) < counts, grid=grid)
 
 
-def main(out: Path, way: Way | None = None) -> None:
-    accelerator = Accelerator(cpu=True)
+def write(accelerator: Accelerator, out: Path, way: Way | None) -> None:
+    """Loss and gradients of a model that reads features, or of one with its encoder."""
     model, batch = (small(), some(8)) if way is None else (seeing(way), asked())
     if way is not None:
         model.model.eval()  # dropout differs between processes
@@ -50,11 +52,18 @@ def main(out: Path, way: Way | None = None) -> None:
     value = accelerator.reduce(loss.detach(), "mean")
     if accelerator.is_main_process:
         found = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
-        keep.save(out, found | {"loss": value}, {"processes": accelerator.num_processes})
+        facts = {"processes": accelerator.num_processes}
+        keep.save(out / str(way), found | {"loss": value}, facts)
+
+
+def main(out: Path) -> None:
+    accelerator = Accelerator(cpu=True)
+    for way in WAYS:
+        write(accelerator, out, way)
     accelerator.end_training()
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    main(Path(sys.argv[1]))
