@@ -47,12 +47,11 @@ def default(task: str, model: str) -> str:
 
 
 def task_of(name: str) -> str:
-    """The task that a recipe is for; of the embedded world's, that its name ends with."""
+    """The task that a recipe is for; of the embedded world's, that of questions or of captions."""
     if name in ROWS:
         return ROWS[name].task
     known = [task for task in registry.names("clipvil.tasks") if name.startswith(f"{task}_")]
     longest = max(known, key=len, default=name.partition("_")[0])
     if longest == "tabletop":
-        kinds = {"captioner": "coco_caption", "choices": "vcr"}
-        return kinds.get(name.rpartition("_")[2], "vqa2")
+        return "coco_caption" if name.endswith("_captioner") else "vqa2"
     return longest
