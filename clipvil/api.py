@@ -107,6 +107,9 @@ def trainable(task: str, recipe: Recipe[Any]) -> None:
     if not models.gives(recipe.model, answer):
         others = ", ".join(name for name in models.names() if models.gives(name, answer))
         raise UsageError(f"{recipe.model} gives no answers of the kind of {task}; {others} do")
+    for stage in recipe.stages:
+        if not hasattr(models.load(recipe.model).Model, stage.objective):
+            raise UsageError(f"{recipe.model} has no objective {stage.objective!r}")
     if isinstance(answer, Moves) and recipe.sight != "stored":
         raise UsageError("who walks looks at views out of stores: leave sight as it is, stored")
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from clipvil import models
 from clipvil.core import Answer, Example
 from clipvil.data.sight import Sight
 from clipvil.train.fit import Batch
@@ -64,3 +65,11 @@ class Known(Protocol):
     def coverage(self, examples: Sequence[Example]) -> float | None:
         """Mean of the best credit that can be earned at all, from 0 to 1; None where it is 1."""
         ...
+
+
+def build(recipe: Recipe[Any], image_width: int, words: Sequence[str], **sizes: int) -> nn.Module:
+    """The recipe's model for a vocabulary: numbers 0 and 1 are no words of it."""
+    made: nn.Module = models.load(recipe.model).Model(
+        recipe.config, image_width=image_width, num_words=len(words) + 2, **sizes
+    )
+    return made

@@ -18,10 +18,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from clipvil import models
+from clipvil.answers.base import build
 from clipvil.core import Answer, Choices, Chose, Example, Task
 from clipvil.data.choices import NEXT, ChoiceData, right, tokens
 from clipvil.data.sight import Sight
+from clipvil.data.words import frequent_first
 from clipvil.train.recipe import Recipe
 
 BATCH = 16  # examples a forward; of VCR's, each has twenty rows
@@ -70,14 +71,7 @@ class Known:
     def model(self, recipe: Recipe[Any], image_width: int) -> nn.Module:
         """The recipe's model with one answer: how right a row is."""
         more = {"regions": True} if self.regions else {}
-        model: nn.Module = models.load(recipe.model).Model(
-            recipe.config,
-            image_width=image_width,
-            num_words=len(self.words) + 2,
-            num_answers=1,
-            **more,
-        )
-        return model
+        return build(recipe, image_width, self.words, num_answers=1, **more)
 
     def data(
         self,
@@ -141,9 +135,8 @@ def learn(task: Task, examples: Sequence[Example], config: Any) -> Known:
         for count, place in zip(places, right(example), strict=True):
             count[place] += 1
         regions = regions or bool(example.regions)
-    ranked = sorted(words, key=lambda word: (-words[word], word))
     first = (tuple(sorted(count, key=lambda k: (-count[k], k))) for count in places)
-    return Known((NEXT, *ranked), tuple(first), regions, config.longest)
+    return Known((NEXT, *frequent_first(words)), tuple(first), regions, config.longest)
 
 
 def read(task: Task, facts: Mapping[str, Any], config: Any) -> Known:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from clipvil import models
+from clipvil.answers.base import build
 from clipvil.core import Answer, Example, Labels, Said, Task
 from clipvil.data.labels import LabelData, Vocabulary
 from clipvil.data.sight import Sight
@@ -47,13 +47,7 @@ class Known:
 
     def model(self, recipe: Recipe[Any], image_width: int) -> nn.Module:
         """A model with one output an answer."""
-        made: nn.Module = models.load(recipe.model).Model(
-            recipe.config,
-            image_width=image_width,
-            num_words=len(self.words) + 2,
-            num_answers=len(self.vocabulary.answers),
-        )
-        return made
+        return build(recipe, image_width, self.words, num_answers=len(self.vocabulary.answers))
 
     def data(
         self, examples: Sequence[Example], pictures: Sequence[str], sight: Sight, *, targets: bool

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from clipvil import models
+from clipvil.answers.base import build
 from clipvil.core import Answer, Example, Moves, Task, Walked
 from clipvil.data.around import ground_of
 from clipvil.data.sight import Sight
@@ -48,10 +48,7 @@ class Known:
 
     def model(self, recipe: Recipe[Any], image_width: int) -> nn.Module:
         """A model that reads these words."""
-        made: nn.Module = models.load(recipe.model).Model(
-            recipe.config, image_width=image_width, num_words=len(self.words) + 2
-        )
-        return made
+        return build(recipe, image_width, self.words)
 
     def data(
         self, examples: Sequence[Example], pictures: Sequence[str], sight: Sight, *, targets: bool

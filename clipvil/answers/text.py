@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from clipvil import models
+from clipvil.answers.base import build
 from clipvil.core import Answer, Example, Said, Task
 from clipvil.data.captions import CaptionData, captions
 from clipvil.data.sight import Sight
-from clipvil.data.words import split_words
+from clipvil.data.words import frequent_first, split_words
 from clipvil.models.base import TextModel
 from clipvil.train.recipe import Recipe
 
@@ -58,10 +58,7 @@ class Known:
 
     def model(self, recipe: Recipe[Any], image_width: int) -> nn.Module:
         """A model that tells these words."""
-        made: nn.Module = models.load(recipe.model).Model(
-            recipe.config, image_width=image_width, num_words=len(self.words) + 2
-        )
-        return made
+        return build(recipe, image_width, self.words)
 
     def data(
         self, examples: Sequence[Example], pictures: Sequence[str], sight: Sight, *, targets: bool
@@ -113,21 +110,20 @@ def learn(task: Task, examples: Sequence[Example], config: Any) -> Known:
     """
     told = [tuple(split_words(one)) for example in examples for one in captions(example)]
     counts = Counter(word for one in told for word in one)
-    frequent = [word for word, count in counts.items() if count > config.rare]
+    frequent = {word: count for word, count in counts.items() if count > config.rare}
     if not frequent:
         raise ValueError(
             f"an empty vocabulary: none of the {len(counts):,} words in the captions of "
             f"{len(examples):,} fitting pictures is there more than {config.rare} times "
             "(--config.rare)"
         )
-    words = tuple(sorted(frequent, key=lambda word: (-counts[word], word)))
     common = Counter[tuple[str, ...]](one for one in told if one)
 
     def rank(one: tuple[str, ...]) -> tuple[float, float, tuple[str, ...]]:
         return -common[one], -sum(counts[word] for word in one) / len(one), one
 
     prior = min(common, key=rank)
-    return Known(Vocabulary(words, " ".join(prior)), config.read)
+    return Known(Vocabulary(frequent_first(frequent), " ".join(prior)), config.read)
 
 
 def read(task: Task, facts: Mapping[str, Any], config: Any) -> Known:

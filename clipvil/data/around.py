@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from clipvil.data.sight import NOWHERE, Grids, Sight, Statistics, steady
 from clipvil.data.walks import Ground
 from clipvil.features.lookup import Affine
-from clipvil.features.views import VIEWS, ViewFeatures, collect
+from clipvil.features.views import ViewFeatures, collect
 from clipvil.graphs.atlas import Atlas
+from clipvil.graphs.views import VIEWS
 
 SAMPLE = 500  # viewpoints that statistics are read from at most
 
@@ -42,7 +43,7 @@ class Around:
 
     def look(self, pictures: Sequence[str]) -> Grids:
         """Walkers look at viewpoints: see `ground`."""
-        raise NotImplementedError
+        raise TypeError("walkers look around at viewpoints: ask for the ground")
 
     def ground(self, atlas: Atlas) -> Ground:
         """The ground of an atlas with its views.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,12 @@ def split_words(text: str) -> list[str]:
 
 def ranked(texts: Iterable[str]) -> tuple[str, ...]:
     """The words of some texts, frequent first, ties in alphabetical order."""
-    words = Counter[str]()
-    for text in texts:
-        words.update(split_words(text))
-    return tuple(sorted(words, key=lambda word: (-words[word], word)))
+    return frequent_first(Counter(word for text in texts for word in split_words(text)))
+
+
+def frequent_first(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """Words by how often they are there, ties in alphabetical order."""
+    return tuple(sorted(counts, key=lambda word: (-counts[word], word)))
 
 
 def numbered(words: Sequence[str], texts: Sequence[str], longest: int) -> NDArray[np.int64]:

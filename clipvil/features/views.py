@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipvil.features import legacy
+from clipvil.features.legacy.tsv import VIEWS
 from clipvil.features.store import Store
 from clipvil.files import atomic, locked, read_json, write_json
 from clipvil.progress import track
 
-VIEWS = 36
 NAMED = 5  # scans in a message
 
 Viewpoint = tuple[str, str]  # scan and id

@@ -1,11 +1,13 @@
 """A cell goes through the stages of its recipe; what is finished of it is not done again."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from clipvil import api, tasks
+from clipvil.core import UsageError
 from clipvil.models import mcan
 from clipvil.train import keep
 from clipvil.train.recipe import Recipe, Stage
@@ -54,3 +56,8 @@ def test_stopped_between_stages_it_ends_the_same(root: Path) -> None:
     assert weights(cut / "best.safetensors") == weights(run / "best.safetensors")
     assert json.loads((cut / "stage-1" / "timing.json").read_text()) == seconds
     assert api.evaluate(cut) == api.evaluate(run)
+
+
+def test_an_objective_that_the_model_has_not_is_refused(root: Path) -> None:
+    with pytest.raises(UsageError, match="mcan has no objective 'los'"):
+        train(root, "run", replace(FIRST, objective="los"))
