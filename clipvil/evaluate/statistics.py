@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr, stdtr, stdtrit
 
 from clipvil.core import Measured, Totals
 
@@ -167,12 +167,12 @@ def estimate(seeds: Floats, drawn: Floats, num_clusters: int, *, seed: int = 0) 
     if error == 0:  # every model right on the same clusters: no spread is seen
         return Estimate(value=value, low=value, high=value, p=floor if value else 1.0, seeds=each)
     if len(seeds) < ENOUGH_SEEDS:
-        reach = error * float(stats.t.ppf(1 - LEVEL / 2, freedom))
-        p = 2 * float(stats.t.sf(abs(value) / error, freedom))
+        reach = error * float(stdtrit(freedom, 1 - LEVEL / 2))
+        p = 2 * float(stdtr(freedom, -abs(value) / error))
         return Estimate(value=value, low=value - reach, high=value + reach, p=p, seeds=each)
     crossed = _crossed(drawn, seed) - value  # [R]
     shape = np.clip(crossed / crossed.std(ddof=1), -8, 8)  # further out Phi is 0 or 1
-    scaled = np.sort(value + error * stats.t.ppf(stats.norm.cdf(shape), freedom))
+    scaled = np.sort(value + error * stdtrit(freedom, ndtr(shape)))
     low, high = ends(scaled)
     below = float(np.interp(0, scaled, np.linspace(0, 1, len(scaled))))
     p = max(floor, 2 * min(below, 1 - below))
