@@ -1,22 +1,14 @@
 """Real photographs and questions through every step: few questions, so a path and no score."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.command import run as clipvil
+
 NAMES = {"train": "train2014", "valid": "val2014"}
-
-
-def clipvil(*arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "clipvil.cli", *arguments], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def official(photos: Path, out: Path) -> None:

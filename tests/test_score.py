@@ -1,8 +1,6 @@
 """`clipvil score` on published data, as a person runs it."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from clipvil import cli, tasks
 from clipvil.core import Answer, Data, Metric, Said
 from clipvil.evaluate.score import score
 from clipvil.files import read_json, read_jsonl, write_json, write_jsonl
+from tests.command import run as printed_by
 
 TASK = tasks.load("vqa2")
 
@@ -25,16 +24,14 @@ def test_the_command_scores_published_data(shared: Path, tmp_path: Path) -> None
     write_json(tmp_path / "said.json", said)
     write_jsonl(tmp_path / "no.jsonl", [{"id": r["question_id"], "answer": "no"} for r in said])
     command = [
-        sys.executable, "-m", "clipvil.cli", "score", "vqa2",
+        "score", "vqa2",
         "--predictions", str(tmp_path / "said.json"),
         "--questions", str(folder / "v2_OpenEnded_mscoco_train2014_questions_part.json"),
         "--annotations", str(annotations),
         "--json", "--per-example", str(tmp_path / "each.jsonl"),
         "--compare", str(tmp_path / "no.jsonl"),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    printed = json.loads(done.stdout)
+    printed = json.loads(printed_by(*command))
     difference = printed.pop("difference")
     figures = {name: figure["value"] for name, figure in printed["metrics"].items()}
     soft = figures.pop("soft_accuracy")

@@ -1,10 +1,6 @@
 """Killed with SIGKILL at random instants, `clipvil encode` ends with the same bytes."""
 
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,17 +11,16 @@ from clipvil import encoders
 from clipvil.features import plan
 from clipvil.features.encode import encode
 from clipvil.features.store import MANIFEST, Store, verify
+from tests.command import Started
 
 COUNT = 200
 LIMIT = 60.0  # seconds that a run may take to begin, on a loaded machine
 
 
-def start(own: Path, pictures: Path, out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "clipvil.cli", "encode", "--device", "cpu"]
-    command += ["--encoder", f"module:{own},delay=0.002", "--images", str(pictures)]
-    command += ["--out", str(out), "--batch-size", "4", "--shard-pictures", "10"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+def start(own: Path, pictures: Path, out: Path) -> Started:
+    command = ["encode", "--device", "cpu", "--encoder", f"module:{own},delay=0.002"]
+    command += ["--images", str(pictures), "--out", str(out)]
+    return Started(*command, "--batch-size", "4", "--shard-pictures", "10")
 
 
 def shards_in(out: Path) -> int:
@@ -41,8 +36,7 @@ def kill_once(own: Path, pictures: Path, out: Path, delay: float) -> None:
             break
         time.sleep(0.002)
     time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.kill()
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -68,8 +62,8 @@ def survives(own: Path, draw: Callable[[Path, int], None], root: Path, kills: in
                 Store(root / "often")
     assert reached > 0, "some work was done before a kill"
     last = start(own, root / "pictures", root / "often")
-    _, said = last.communicate()
-    assert last.returncode == 1 and b"2 could not be read" in said
+    said = last.wait()
+    assert last.poll() == 1 and said is not None and "2 could not be read" in said
     assert content(root / "often") == content(root / "once")
     assert verify(root / "often") == []
 

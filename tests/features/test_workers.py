@@ -3,8 +3,6 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from clipvil import encoders
 from clipvil.features import plan
 from clipvil.features.encode import encode
 from clipvil.features.store import MANIFEST, Store, verify
+from tests.command import Started
 from tests.features.test_killed import LIMIT, content, shards_in
 
 COUNT = 60
@@ -35,12 +34,10 @@ def folder(
     return root
 
 
-def start(own: Path, folder: Path, out: Path, processes: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "clipvil.cli", "encode", "--device", "cpu"]
-    command += ["--encoder", f"module:{own},delay=0.01", "--images", str(folder / "pictures")]
-    command += ["--out", str(out), "--batch-size", "4", "--shard-pictures", str(SHARD)]
-    command += ["--processes", str(processes)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+def start(own: Path, folder: Path, out: Path, processes: int) -> Started:
+    command = ["encode", "--device", "cpu", "--encoder", f"module:{own},delay=0.01"]
+    command += ["--images", str(folder / "pictures"), "--out", str(out), "--batch-size", "4"]
+    return Started(*command, "--shard-pictures", str(SHARD), "--processes", str(processes))
 
 
 def children(process: int) -> list[int]:
@@ -57,7 +54,7 @@ def children(process: int) -> list[int]:
 
 
 @pytest.fixture
-def half_done(own: Path, folder: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def half_done(own: Path, folder: Path, tmp_path: Path) -> Iterator[Started]:
     """Two processes at work on the store `tmp_path / "store"`, some shards of it written."""
     process = start(own, folder, tmp_path / "store", 2)
     end = time.monotonic() + LIMIT
@@ -65,14 +62,13 @@ def half_done(own: Path, folder: Path, tmp_path: Path) -> Iterator[subprocess.Po
         time.sleep(0.005)
     yield process
     process.kill()
-    process.communicate()
 
 
 def finishes(own: Path, folder: Path, store: Path, processes: int) -> None:
     """Asserts that the same command ends with the bytes that one process wrote at once."""
     process = start(own, folder, store, processes)
-    _, said = process.communicate()
-    assert process.returncode == 1 and "1 could not be read" in said
+    said = process.wait()
+    assert process.poll() == 1 and said is not None and "1 could not be read" in said
     assert content(store) == content(folder / "once") and verify(store) == []
 
 
@@ -83,13 +79,13 @@ def test_two_processes_write_what_one_writes(own: Path, folder: Path, tmp_path: 
 
 @pytest.mark.slow
 def test_a_killed_process_is_noticed_and_costs_its_shard(
-    own: Path, folder: Path, tmp_path: Path, half_done: subprocess.Popen[str]
+    own: Path, folder: Path, tmp_path: Path, half_done: Started
 ) -> None:
     workers = children(half_done.pid)
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
-    _, said = half_done.communicate(timeout=LIMIT)
-    assert half_done.returncode == 1
+    said = half_done.wait(LIMIT)
+    assert half_done.poll() == 1 and said is not None
     assert "was killed" in said and "the same command goes on from here" in said
     assert not (tmp_path / "store" / MANIFEST).exists()
     with pytest.raises(ValueError, match="unfinished"):
@@ -99,7 +95,7 @@ def test_a_killed_process_is_noticed_and_costs_its_shard(
 
 @pytest.mark.slow
 def test_workers_end_with_the_process_that_started_them(
-    own: Path, folder: Path, tmp_path: Path, half_done: subprocess.Popen[str]
+    own: Path, folder: Path, tmp_path: Path, half_done: Started
 ) -> None:
     workers = children(half_done.pid)
     half_done.kill()
@@ -128,5 +124,5 @@ def test_an_encoder_that_differs_in_every_process_is_refused(
     random = tmp_path / "random.py"
     random.write_text(OWN.replace("torch.manual_seed(seed)", "torch.seed()"))
     process = start(random, folder, tmp_path / "store", 2)
-    _, said = process.communicate()
-    assert process.returncode == 1 and "another encoder in every process" in said
+    said = process.wait()
+    assert process.poll() == 1 and said is not None and "another encoder in every process" in said

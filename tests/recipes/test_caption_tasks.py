@@ -1,7 +1,5 @@
 """Captioning goes through train, evaluate, predict and compare, in two stages."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from clipvil.files import read_json, read_jsonl
 from clipvil.models import captioner
 from clipvil.train.recipe import Recipe, Stage
 from clipvil.worlds import tabletop
+from tests.command import run as command
 
 RECIPE = """
 from clipvil.models import captioner
@@ -116,23 +115,20 @@ def test_own_captions_are_compared(tmp_path: Path) -> None:
     task = tasks.load("caption")
     task.tiny(tmp_path / "data")
     (tmp_path / "own.py").write_text(RECIPE)
-    command = [
-        sys.executable, "-m", "clipvil.cli", "compare", "--task", "caption",
+    given = [
+        "compare", "--task", "caption",
         "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"),
         "--encoders", "tiny:clip", "--shots", "100%", "--seeds", "1", "--jobs", "1",
         "--recipe", f"module:{tmp_path / 'own.py'}:recipe",
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    command(*given)
     rows = list(read_jsonl(tmp_path / "out" / "results.jsonl"))
     for metric in ("cider", "bleu_4", "rouge_l"):
         arms = {row["encoder"] for row in rows if row["metric"] == metric}
         assert len(arms) >= 4, "an encoder, shuffled pictures, text alone, the prior"
     run = next(path.parent for path in (tmp_path / "out").rglob("answered.json"))
     said = dict(task.read(run / "answers-test.json"))
-    again = [*command[:3], "predict", str(run), "--out", str(tmp_path / "again")]
-    done = subprocess.run(again, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    command("predict", str(run), "--out", str(tmp_path / "again"))
     assert dict(task.read(tmp_path / "again")) == said
 
 

@@ -3,8 +3,6 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from clipvil import cli, tasks
 from clipvil.core import Data
 from clipvil.files import read_json, read_jsonl
 from clipvil.worlds import tabletop
+from tests.command import run
 from tests.recipes.test_label_tasks import RECIPE
 
 pytestmark = pytest.mark.slow
@@ -23,14 +22,6 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("recipe") / "own.py"
     path.write_text(RECIPE.replace("width=16,", "width=16, longest=30,"))
     return f"module:{path}:recipe"
-
-
-def run(*given: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "clipvil.cli", *given], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize("name", ["vcr", "choose"])

@@ -1,13 +1,12 @@
 """Recipes find their tasks, and tasks of labels go through `compare`."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from clipvil import recipes, tasks
 from clipvil.files import read_json, read_jsonl
+from tests.command import run as command
 
 RECIPE = """
 from clipvil.models import mcan
@@ -32,21 +31,18 @@ def test_a_variant_of_a_task_of_labels_is_compared(tmp_path: Path) -> None:
     task = tasks.load(name)
     task.tiny(tmp_path / "data")
     (tmp_path / "own.py").write_text(RECIPE)
-    command = [
-        sys.executable, "-m", "clipvil.cli", "compare", "--task", name,
+    given = [
+        "compare", "--task", name,
         "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"),
         "--encoders", "tiny:clip", "--shots", "100%", "--seeds", "1", "--jobs", "1",
         "--recipe", f"module:{tmp_path / 'own.py'}:recipe",
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    command(*given)
     rows = list(read_jsonl(tmp_path / "out" / "results.jsonl"))
     arms = {row["encoder"] for row in rows if row["metric"] == task.metrics[0].name}
     assert len(arms) >= 4, "an encoder, shuffled pictures, text alone, the prior"
     run = next(path.parent for path in (tmp_path / "out").rglob("answered.json"))
     assert task.metrics[0].name in read_json(run / "result.json")[task.splits.report]
     said = dict(task.read(run / f"answers-{task.splits.report}.json"))
-    again = [*command[:3], "predict", str(run), "--out", str(tmp_path / "again")]
-    done = subprocess.run(again, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    command("predict", str(run), "--out", str(tmp_path / "again"))
     assert dict(task.read(tmp_path / "again")) == said
