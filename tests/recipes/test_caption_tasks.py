@@ -135,7 +135,7 @@ def test_own_captions_are_compared(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_embedded_world_is_captioned_better_than_by_the_prior(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    tabletop.write(data, seed=5, train=240, val=40, shifts=False, tasks=["coco_caption"])
+    tabletop.write(data, seed=5, train=120, val=30, shifts=False, tasks=["coco_caption"])
     found = api.train(
         "tabletop_captioner", task="coco_caption", data=data, encoder="tiny:clip",
         out=tmp_path / "run",
