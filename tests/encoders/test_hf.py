@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 from torch import Tensor
 
 from clipvil import encoders
@@ -18,17 +17,24 @@ from tests.encoders import slow, small
 
 pytestmark = pytest.mark.slow  # transformers alone takes seconds to import
 
-KINDS = {
-    "clip": transformers.CLIPModel,
-    "siglip": transformers.SiglipModel,
-    "vit": transformers.ViTForImageClassification,
-    "dinov2": transformers.Dinov2Model,
-    "dinov2_with_registers": transformers.Dinov2WithRegistersModel,
-    "dinov3_vit": transformers.DINOv3ViTModel,
-    "resnet": transformers.ResNetModel,
-    "convnext": transformers.ConvNextModel,
-    "swin": transformers.SwinModel,
+KINDS = {  # classes by name, as each takes a while to import
+    "clip": "CLIPModel",
+    "siglip": "SiglipModel",
+    "vit": "ViTForImageClassification",
+    "dinov2": "Dinov2Model",
+    "dinov2_with_registers": "Dinov2WithRegistersModel",
+    "dinov3_vit": "DINOv3ViTModel",
+    "resnet": "ResNetModel",
+    "convnext": "ConvNextModel",
+    "swin": "SwinModel",
 }
+
+
+def library() -> Any:
+    """transformers, not before a test needs it."""
+    import transformers
+
+    return transformers
 
 
 def pixels(height: int, width: int) -> Tensor:
@@ -42,9 +48,9 @@ def normalised(encoder: Encoder, picture: Tensor) -> Tensor:
 
 @pytest.fixture(scope="module", autouse=True)
 def hushed() -> Iterator[None]:
-    transformers.logging.disable_progress_bar()
+    library().logging.disable_progress_bar()
     yield
-    transformers.logging.enable_progress_bar()
+    library().logging.enable_progress_bar()
 
 
 @pytest.fixture
@@ -54,8 +60,8 @@ def saved(folders: Path, tmp_path: Path) -> Any:
     def save(name: str) -> tuple[Any, Path]:
         torch.manual_seed(0)
         folder = tmp_path / name
-        config = transformers.AutoConfig.from_pretrained(folders / "hf" / name)
-        model = KINDS[name](config).eval()
+        config = library().AutoConfig.from_pretrained(folders / "hf" / name)
+        model = getattr(library(), KINDS[name])(config).eval()
         for parameter in model.parameters():
             parameter.data += 0.02 * torch.randn_like(parameter)
         model.save_pretrained(folder)
@@ -198,8 +204,8 @@ def test_files_of_a_folder_or_a_file_or_shards_are_the_same_weights(saved: Any) 
 
 def test_a_pooling_layer_is_used_where_it_was_trained(folders: Path, saved: Any) -> None:
     _, folder = saved("vit")  # a classifier: its class token is what it was trained on
-    config = transformers.ViTConfig.from_pretrained(folder)
-    pooling = transformers.ViTModel(config).eval()
+    config = library().ViTConfig.from_pretrained(folder)
+    pooling = library().ViTModel(config).eval()
     pooling.save_pretrained(folder)
     encoder = encoders.load(f"hf:{folder}")
     with torch.inference_mode():

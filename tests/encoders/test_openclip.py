@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import open_clip
 import pytest
 import safetensors.torch
 import timm
@@ -31,6 +30,8 @@ def normalised(encoder: Encoder, picture: Tensor) -> Tensor:
 
 def opened(folder: Path, weights: Path, **settings: object) -> nn.Module:
     """open_clip's own model of a folder, and its weights written to a file."""
+    import open_clip
+
     torch.manual_seed(0)
     model = open_clip.create_model(f"local-dir:{folder}", load_weights=False, **settings).eval()
     for parameter in model.parameters():  # untrained residual branches begin closed
@@ -124,6 +125,8 @@ def test_a_timm_trunk_takes_any_rectangle(folders: Path, file: Path) -> None:
 
 @pytest.mark.parametrize("name", ["vit", "timm"])
 def test_the_text_tower_is_open_clips_own(folders: Path, file: Path, name: str) -> None:
+    import open_clip
+
     folder = folders / "openclip" / name
     model = opened(folder, file)
     tower = encoders.load_text(f"openclip:local-dir:{folder},weights={file},size=96")
