@@ -10,8 +10,8 @@ def recipe() -> Recipe[mcan.Config]:
         width=96, heads=4, layers=1, expand=2, weigh=96, flat=192, word_width=96, dropout=0.0
     )
     stage = Stage(
-        epochs=2,
-        least_steps=200,
+        epochs=1.75,
+        least_steps=150,
         most_steps=6_000,
         batch=32,
         learning_rate=2e-3,
