@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipvil.data.captions import CaptionBatch
@@ -14,12 +14,13 @@ from tests.models.captions import rows, slow_beam, slow_greedy, slow_sample, sma
 
 LIMITS = st.builds(
     Limits,
-    longest=st.integers(1, 7),
+    longest=st.integers(1, 6),
     shortest=st.integers(0, 4),
     no_repeat=st.integers(0, 3),
     unknown=st.booleans(),
 )
 SEEDS, WORDS = st.integers(0, 10_000), st.sampled_from([3, 4, 12])
+few = settings(max_examples=12)  # each walks through two models
 
 
 def telling(model: captioner.Model, batch: CaptionBatch) -> captioner.Telling:
@@ -31,26 +32,28 @@ def unpadded(words: torch.Tensor) -> list[int]:
     return said[: said.index(0)] if 0 in said else said
 
 
+@few
 @given(SEEDS, WORDS, LIMITS)
 @torch.inference_mode()
 def test_greedy_is_the_slow_one(seed: int, words: int, limits: Limits) -> None:
-    model, batch = small(seed, words=words).eval(), some(4, words=words)
+    model, batch = small(seed, words=words).eval(), some(3, words=words)
     told = greedy(telling(model, batch), limits)
-    assert told.shape == (4, limits.longest)
-    for index in range(4):
+    assert told.shape == (3, limits.longest)
+    for index in range(3):
         expected = slow_greedy(model, rows(batch, [index]), limits)
         assert unpadded(told[index]) == expected
 
 
+@few
 @given(SEEDS, WORDS, LIMITS, st.integers(1, 4), st.sampled_from([0.0, 0.7, 1.0]))
 @torch.inference_mode()
 def test_beams_are_the_slow_ones(
     seed: int, words: int, limits: Limits, beams: int, power: float
 ) -> None:
-    model, batch = small(seed, words=words).eval(), some(4, words=words)
+    model, batch = small(seed, words=words).eval(), some(3, words=words)
     told, worth = beam(telling(model, batch), limits, beams, power)
-    assert told.shape == (4, beams, limits.longest)
-    for index in range(4):
+    assert told.shape == (3, beams, limits.longest)
+    for index in range(3):
         expected = slow_beam(model, rows(batch, [index]), limits, beams, power)
         scores = [score for score in worth[index].tolist() if score > -torch.inf]
         assert scores == pytest.approx([score for score, _ in expected], abs=1e-4)
@@ -58,6 +61,7 @@ def test_beams_are_the_slow_ones(
         assert said == [words for _, words in expected] + [[]] * (beams - len(expected))
 
 
+@few
 @given(
     SEEDS, WORDS, LIMITS, st.integers(0, 4), st.sampled_from([0.3, 0.9, 1.0]),
     st.sampled_from([0.5, 1.0, 2.0]),
@@ -78,12 +82,14 @@ def test_samples_are_the_slow_ones(
             assert unpadded(told[index, which]) == expected
 
 
+@few
 @given(SEEDS)
 @torch.inference_mode()
 def test_one_beam_takes_the_likeliest_word(seed: int) -> None:
     model, batch = small(seed).eval(), some()
-    told, _ = beam(telling(model, batch), Limits(), 1)
-    assert torch.equal(told[:, 0], greedy(telling(model, batch), Limits()))
+    limits = Limits(longest=7)
+    told, _ = beam(telling(model, batch), limits, 1)
+    assert torch.equal(told[:, 0], greedy(telling(model, batch), limits))
 
 
 @pytest.mark.parametrize("way", ["greedy", "beam", "sample"])
@@ -114,13 +120,13 @@ def test_the_batch_changes_no_word(way: str) -> None:
 
 @torch.inference_mode()
 def test_samples_follow_the_model() -> None:
-    """First words of 4,000 samples are as frequent as the model says."""
+    """First words of 2,000 samples are as frequent as the model says."""
     model, batch = small().eval(), rows(some(), [0])
-    drawn = lots(batch.ids, 0, 4_000, 1)
+    drawn = lots(batch.ids, 0, 2_000, 1)
     told = sample(telling(model, batch), Limits(longest=1, unknown=True), drawn)
-    share = torch.bincount(told.flatten(), minlength=12) / 4_000
+    share = torch.bincount(told.flatten(), minlength=12) / 2_000
     expected = model(batch)[0, 0, 0].softmax(-1)
-    torch.testing.assert_close(share, expected, atol=0.03, rtol=0.0)
+    torch.testing.assert_close(share, expected, atol=0.04, rtol=0.0)
 
 
 def test_lots_are_a_picture_s_own() -> None:
