@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from clipvil.evaluate.estimate import Estimate
     from clipvil.evaluate.result import Record
     from clipvil.evaluate.run import Arm
+    from clipvil.explain.captions import Looks
     from clipvil.train.fit import Fitted
     from clipvil.train.recipe import Recipe
 
@@ -312,3 +313,15 @@ def predict_folder(
     from clipvil.evaluate.predict import answer_folder
 
     return answer_folder(Path(run), Path(out), Path(images), limit)
+
+
+def explain(run: str | Path, picture: str | Path, out: str | Path | None = None) -> Looks:
+    """A captioner's caption of a picture and where each word looked; drawn into `out`."""
+    from clipvil.explain.captions import look
+    from clipvil.explain.strip import checked, draw
+
+    strip = None if out is None else checked(Path(out))
+    looks = look(Path(run), Path(picture))
+    if strip is not None:
+        draw(looks, Path(picture), strip)
+    return looks

@@ -47,6 +47,17 @@ class Attention(nn.Module):
         """Keys and values."""
         return self._split(self.key(told)), self._split(self.value(told))
 
+    def weights(
+        self,
+        asks: Float[Tensor, "B Q D"],
+        key: Float[Tensor, "B H T W"],
+        mask: Bool[Tensor, "*shape"],
+    ) -> Float[Tensor, "B H Q T"]:
+        """How much each asking token takes of each told one."""
+        query = self._split(self.query(asks))
+        weight: Tensor = query * query.shape[-1] ** -0.5 @ key.mT
+        return weight.masked_fill(~mask, -torch.inf).softmax(-1)
+
     def forward(
         self,
         asks: Float[Tensor, "B Q D"],
