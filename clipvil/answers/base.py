@@ -44,8 +44,8 @@ class Known(Protocol):
     @property
     def counts(self) -> dict[str, int]: ...
 
-    def model(self, recipe: Recipe[Any], image_width: int) -> nn.Module:
-        """The recipe's model with fresh weights, sized by the data."""
+    def model(self, recipe: Recipe[Any], image_width: int, **more: int) -> nn.Module:
+        """The recipe's model with fresh weights, sized by the data; `more` widths it asked for."""
         ...
 
     def data(

@@ -68,9 +68,9 @@ class Known:
         """Words."""
         return {"words": len(self.words)}
 
-    def model(self, recipe: Recipe[Any], image_width: int) -> nn.Module:
+    def model(self, recipe: Recipe[Any], image_width: int, **more: int) -> nn.Module:
         """The recipe's model with one answer: how right a row is."""
-        more = {"regions": True} if self.regions else {}
+        more |= {"regions": True} if self.regions else {}
         return build(recipe, image_width, self.words, num_answers=1, **more)
 
     def data(

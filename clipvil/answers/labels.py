@@ -45,9 +45,10 @@ class Known:
         """Words and answers."""
         return {"words": len(self.words), "answers": len(self.vocabulary.answers)}
 
-    def model(self, recipe: Recipe[Any], image_width: int) -> nn.Module:
+    def model(self, recipe: Recipe[Any], image_width: int, **more: int) -> nn.Module:
         """A model with one output an answer."""
-        return build(recipe, image_width, self.words, num_answers=len(self.vocabulary.answers))
+        sizes = {"num_answers": len(self.vocabulary.answers)}
+        return build(recipe, image_width, self.words, **sizes, **more)
 
     def data(
         self, examples: Sequence[Example], pictures: Sequence[str], sight: Sight, *, targets: bool

@@ -46,9 +46,9 @@ class Known:
         """Words."""
         return {"words": len(self.words)}
 
-    def model(self, recipe: Recipe[Any], image_width: int) -> nn.Module:
+    def model(self, recipe: Recipe[Any], image_width: int, **more: int) -> nn.Module:
         """A model that reads these words."""
-        return build(recipe, image_width, self.words)
+        return build(recipe, image_width, self.words, **more)
 
     def data(
         self, examples: Sequence[Example], pictures: Sequence[str], sight: Sight, *, targets: bool

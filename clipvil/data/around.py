@@ -37,6 +37,9 @@ class Around:
         self._statistics, self._seed = statistics, seed
         self.width = len(statistics.mean)
 
+    def pooled(self, pictures: Sequence[str]) -> None:
+        """None: views are vectors of that kind."""
+
     def affine(self, pictures: Sequence[str]) -> list[Affine]:
         """Views have one vector each, and nothing lies anywhere in it."""
         return [NOWHERE] * len(pictures)

@@ -1,6 +1,7 @@
 """Pictures and the captions of each, joined into batches: a picture is there once.
 
-Shapes   P pictures, N cells of width I, K captions of a picture, T words of a caption
+Shapes   P pictures, N cells of width I, W width of a pooled vector, K captions of a picture,
+         T words of a caption
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from torch import Tensor
 
 from clipvil.core import Example, References
 from clipvil.data.sight import Sight
-from clipvil.data.words import numbered
 from clipvil.metrics.reward import Frequencies
 
 
@@ -35,6 +35,7 @@ class CaptionBatch:
     grid: Int[Tensor, "P 2"]  # rows and columns that the seen cells fill, row by row
     words: Int[Tensor, "P K T"]  # 0 ends a caption and pads it; one without words is padding
     frequencies: Callable[[], Frequencies] | None = None
+    pooled: Float[Tensor, "P W"] | None = None  # the encoder's vector of the whole picture
 
     def to(self, device: torch.device) -> CaptionBatch:
         """The batch on a device."""
@@ -44,7 +45,11 @@ class CaptionBatch:
             seen=self.seen.to(device, non_blocking=True),
             grid=self.grid.to(device, non_blocking=True),
             words=self.words.to(device, non_blocking=True),
+            pooled=None if self.pooled is None else self.pooled.to(device, non_blocking=True),
         )
+
+
+Read = Callable[[Sequence[str]], NDArray[np.int64]]  # captions -> numbers of words [C, T]
 
 
 class CaptionData:
@@ -55,12 +60,11 @@ class CaptionData:
         examples: Sequence[Example],
         pictures: Sequence[str],
         sight: Sight,
-        words: Sequence[str],
-        longest: int,
+        read: Read,
         *,
         targets: bool,
     ) -> None:
-        """Number the first `longest` words of each caption where there are `targets`.
+        """Number the words of each caption, by `read`, where there are `targets`.
 
         Raises
             ValueError: a picture of which no caption has a word
@@ -68,7 +72,7 @@ class CaptionData:
         self._pictures, self._sight = pictures, sight
         self._ids = [example.id for example in examples]
         told = [captions(example) if targets else () for example in examples]
-        self._words = numbered(words, [one for several in told for one in several], longest)
+        self._words = read([one for several in told for one in several])
         self._ends = np.cumsum([0, *map(len, told)])
         self._targets = targets
         if targets:
@@ -102,6 +106,7 @@ class CaptionData:
             *looked,
             torch.from_numpy(words[..., :longest]),
             (lambda: self._frequencies) if self._targets else None,
+            self._sight.pooled([self._pictures[i] for i in indices]),
         )
 
 

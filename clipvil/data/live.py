@@ -21,7 +21,7 @@ from torch.nn.utils import parametrize
 from clipvil import pictures as opening
 from clipvil import progress
 from clipvil.data.sight import Grids, Statistics, sample
-from clipvil.encoders.base import Encoder, Pixels, Preprocessing
+from clipvil.encoders.base import Encoded, Encoder, Pixels, Preprocessing
 from clipvil.errors import UsageError
 from clipvil.features.lookup import Affine
 
@@ -55,6 +55,9 @@ class Shown:
             image[row, :count] = pixels.values.transpose(1, 2, 0).reshape(-1, 3)
         seen = np.arange(image.shape[1]) < counts[:, None]  # [B, N]
         return Grids(*map(torch.from_numpy, (image, seen, grid)))
+
+    def pooled(self, pictures: Sequence[str]) -> None:
+        """None: whoever sees pixels has an encoder."""
 
     def affine(self, pictures: Sequence[str]) -> list[Affine]:
         """Nothing is pooled out of pixels.
@@ -102,6 +105,7 @@ class Live:
         self._mean = torch.from_numpy(statistics.mean).to(device)
         self._deviation = torch.from_numpy(statistics.deviation).to(device)
         self.width = encoder.card.width
+        self._pooled = statistics.pooled
 
     def look(self, pictures: Sequence[str]) -> Grids:
         """The cells of each picture, as `Stored` has them of a store that keeps every bit."""
@@ -112,6 +116,20 @@ class Live:
                 self._encoder, image.to(device), grid.to(device), self._mean, self._deviation
             )
         return Grids(*(part.cpu() for part in found))
+
+    def pooled(self, pictures: Sequence[str]) -> Float[Tensor, "B P"] | None:
+        """As `Stored` has them of a store that keeps every bit."""
+        if self._pooled is None:
+            return None
+        mean, deviation = self._pooled.mean, self._pooled.deviation
+        image, _, sizes = self._shown.look(pictures)
+        vectors, device = torch.zeros(len(pictures), len(mean)), self._mean.device
+        with torch.no_grad():
+            for rows, seen in encoded(self._encoder, image.to(device), sizes):
+                assert seen.pooled is not None, "statistics tell of pooled vectors"
+                values = seen.pooled.float().cpu() - torch.from_numpy(mean)
+                vectors[rows] = values / torch.from_numpy(deviation)
+        return vectors
 
     def affine(self, pictures: Sequence[str]) -> list[Affine]:
         """a, b, c, d of each: its pixel (x, y) is at (a x + b, c y + d), in cells."""
@@ -129,7 +147,8 @@ def cells(
     new = torch.ones(len(pixels), dtype=torch.bool, device=pixels.device)
     # questions about a picture stand together in a split: it is encoded once
     new[1:] = (pixels[1:] != pixels[:-1]).flatten(1).any(1) | (sizes[1:] != sizes[:-1]).any(1)
-    grids = [*encoded(encoder, pixels[new], sizes[new])]
+    found_in = encoded(encoder, pixels[new], sizes[new])
+    grids = [(rows, seen.grid.float()) for rows, seen in found_in]
     longest = max((found.shape[1] * found.shape[2] for _, found in grids), default=1)
     count = int(new.sum())
     grid = torch.ones(count, 2, dtype=torch.long)
@@ -150,8 +169,8 @@ def cells(
 
 def encoded(
     encoder: Encoder, pixels: UInt8[Tensor, "B N 3"], sizes: Int[Tensor, "B 2"]
-) -> Iterator[tuple[list[int], Float[Tensor, "b R C I"]]]:
-    """Rows of pictures of one size, and their cells; pictures without pixels are left out."""
+) -> Iterator[tuple[list[int], Encoded]]:
+    """Rows of pictures of one size, and what is seen in them; those without pixels are left out."""
     alike = defaultdict[tuple[int, int], list[int]](list)
     for row, (height, width) in enumerate(sizes.tolist()):
         if height:
@@ -162,7 +181,7 @@ def encoded(
                 some = rows[start : start + TOGETHER]
                 whole = pixels[some, : height * width].reshape(len(some), height, width, 3)
                 # permuted only: networks like their channels last
-                yield some, encoder(whole.permute(0, 3, 1, 2)).grid.float()
+                yield some, encoder(whole.permute(0, 3, 1, 2))
 
 
 def statistics(encoder: Encoder, files: Mapping[str, Path], pictures: Sequence[str]) -> Statistics:
@@ -176,8 +195,8 @@ def statistics(encoder: Encoder, files: Mapping[str, Path], pictures: Sequence[s
             with torch.inference_mode():
                 found = {
                     row: grid.reshape(-1, grid.shape[-1])  # [N, I]
-                    for rows, several in encoded(encoder, image.to(device), sizes)
-                    for row, grid in zip(rows, several.cpu().numpy(), strict=True)
+                    for rows, seen in encoded(encoder, image.to(device), sizes)
+                    for row, grid in zip(rows, seen.grid.float().cpu().numpy(), strict=True)
                 }
             yield from (found[row] for row in sorted(found))
 

@@ -1,12 +1,12 @@
 """What a model gets to see of pictures, whatever it comes from: stores, pixels, or nothing.
 
-Shapes   B batch, N cells of width I
+Shapes   B batch, N cells of width I, P width of a pooled vector
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -36,6 +36,10 @@ class Sight(Protocol):
 
     def look(self, pictures: Sequence[str]) -> Grids: ...
 
+    def pooled(self, pictures: Sequence[str]) -> Float[Tensor, "B P"] | None:
+        """The encoder's vectors of the whole pictures; None where no statistics tell of them."""
+        ...
+
     def affine(self, pictures: Sequence[str]) -> list[Affine]:
         """a, b, c, d of each: its pixel (x, y) is at (a x + b, c y + d), in cells."""
         ...
@@ -58,6 +62,9 @@ class Blind:
             torch.zeros(count, cells, self.width), seen, torch.tensor([[1, cells]]).repeat(count, 1)
         )
 
+    def pooled(self, pictures: Sequence[str]) -> None:
+        """Nothing."""
+
     def affine(self, pictures: Sequence[str]) -> list[Affine]:
         """Nothing is anywhere."""
         return [NOWHERE] * len(pictures)
@@ -69,12 +76,23 @@ class Statistics:
 
     mean: NDArray[np.float32]  # [I]
     deviation: NDArray[np.float32]  # [I]
+    pooled: Statistics | None = None  # of the pooled vectors, where a model reads them
 
     @classmethod
-    def of(cls, lookup: Lookup, pictures: Sequence[str]) -> Statistics:
-        """Read off the fitting pictures, an even sample of them where they are many."""
-        known = (name for name in sample(pictures) if name in lookup)
-        return cls.over(lookup.width, map(lookup.read, known))
+    def of(cls, lookup: Lookup, pictures: Sequence[str], *, pooled: bool = False) -> Statistics:
+        """Read off the fitting pictures, an even sample of them where they are many.
+
+        Raises
+            ValueError: pooled vectors are asked for, and there are none
+        """
+        known = [name for name in sample(pictures) if name in lookup]
+        found = cls.over(lookup.width, map(lookup.read, known))
+        if not pooled:
+            return found
+        if lookup.pooled_width is None:
+            raise ValueError("these features have no pooled vectors: --config.pooled needs some")
+        vectors = (np.asarray(lookup.pooled(name))[None] for name in known)  # [1, P] each
+        return replace(found, pooled=cls.over(lookup.pooled_width, vectors))
 
     @classmethod
     def over(cls, width: int, grids: Iterable[Float[NDArray[Any], "N I"]]) -> Statistics:
@@ -126,6 +144,17 @@ class Stored:
         seen = np.arange(image.shape[1]) < counts[:, None]  # [B, N]
         return Grids(*map(torch.from_numpy, (image, seen, grid)))
 
+    def pooled(self, pictures: Sequence[str]) -> Float[Tensor, "B P"] | None:
+        """Standardised; zeros, which is the mean, for a picture that could not be read."""
+        told = self._statistics.pooled
+        if told is None:
+            return None
+        vectors = np.zeros((len(pictures), len(told.mean)), np.float32)
+        for row, name in zip(vectors, pictures, strict=True):
+            if name in self._lookup:
+                row[:] = (np.asarray(self._lookup.pooled(name)) - told.mean) / told.deviation
+        return torch.from_numpy(vectors)
+
     def affine(self, pictures: Sequence[str]) -> list[Affine]:
         """As the stores tell it."""
         known = self._lookup
@@ -145,6 +174,10 @@ class Shuffled:
     def look(self, pictures: Sequence[str]) -> Grids:
         """The grids of the others."""
         return self._sight.look([self._other[name] for name in pictures])
+
+    def pooled(self, pictures: Sequence[str]) -> Float[Tensor, "B P"] | None:
+        """Those of the others."""
+        return self._sight.pooled([self._other[name] for name in pictures])
 
     def affine(self, pictures: Sequence[str]) -> list[Affine]:
         """Those of the others."""

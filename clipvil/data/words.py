@@ -37,7 +37,11 @@ def numbered(words: Sequence[str], texts: Sequence[str], longest: int) -> NDArra
     T is the length of the longest text there is, at most `longest`.
     """
     index = {word: k for k, word in enumerate(words, 2)}
-    rows = [[index.get(w, 1) for w in split_words(text)[:longest]] for text in texts]
+    return padded([[index.get(w, 1) for w in split_words(text)[:longest]] for text in texts])
+
+
+def padded(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """Numbers [len(rows), T], with 0 behind those of the shorter rows."""
     out = np.zeros((len(rows), max(1, max(map(len, rows), default=1))), np.int64)
     for row, numbers in zip(out, rows, strict=True):
         row[: len(numbers)] = numbers

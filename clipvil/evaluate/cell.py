@@ -185,7 +185,9 @@ def build(plan: Plan, known: Known, statistics: Statistics | None, *, seed: int)
         return probe.Probe(
             image_width=width, num_words=len(known.words), num_answers=known.counts["answers"]
         )
-    return known.model(plan.recipe, width)
+    pooled = None if statistics is None else statistics.pooled
+    more = {} if pooled is None else {"pooled_width": len(pooled.mean)}
+    return known.model(plan.recipe, width, **more)
 
 
 def score_cell(plan: Plan) -> None:

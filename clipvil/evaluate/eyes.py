@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from clipvil import encoders
 from clipvil.answers.moves import atlas_of
-from clipvil.core import Moves
+from clipvil.core import Moves, UsageError
 from clipvil.data import around, live
 from clipvil.data.around import Around
 from clipvil.data.sight import Blind, Shuffled, Sight, Statistics, Stored
@@ -62,9 +62,14 @@ def statistics_of(plan: Plan, part: splits.Part, encoder: Encoder | None) -> Sta
     """Feature statistics of a cell's fitting pictures, written into its folder; none for the blind.
 
     What was encoded for them is not encoded again, by a later run or another process.
+
+    Raises
+        UsageError, ValueError: the model reads pooled vectors, and there are none
     """
-    path = plan.folder / STATISTICS
+    path, pooled = plan.folder / STATISTICS, getattr(plan.recipe.config, "pooled", False)
     if encoder is not None:
+        if pooled:
+            raise UsageError("pooled vectors come out of stores: leave sight as it is, stored")
         with processes().main_process_first():
             if not path.is_file():
                 write_statistics(path, live.statistics(encoder, part.files, part.pictures))
@@ -74,7 +79,7 @@ def statistics_of(plan: Plan, part: splits.Part, encoder: Encoder | None) -> Sta
     if walks(plan):
         found = around.statistics(plan.arm.stores, views(plan), atlas_of(part.examples))
     else:
-        found = Statistics.of(Lookup(plan.arm.stores), part.pictures)
+        found = Statistics.of(Lookup(plan.arm.stores), part.pictures, pooled=pooled)
     write_statistics(path, found)
     return found
 

@@ -55,7 +55,7 @@ def preview(
     known = answers.learn(scene.task, scene.fit.examples, recipe.config)
     pooled = isinstance(scene.task.answer, Moves) and card.pooled_width
     width_seen = pooled or card.width
-    parameters = num_parameters(recipe, width_seen, known)
+    parameters = num_parameters(recipe, width_seen, card.pooled_width, known)
     trained = num_trained(recipe, loaded)
     count = len(scene.fit.examples)
     height, width = card.preprocessing.target(*COMMON)
@@ -122,10 +122,13 @@ def num_trained(recipe: Recipe[Any], encoder: Encoder) -> int:
     return sum(weight.numel() for weight in _tuning.learnt(encoder).values())
 
 
-def num_parameters(recipe: Recipe[Any], width: int, known: Known) -> int:
+def num_parameters(recipe: Recipe[Any], width: int, pooled: int | None, known: Known) -> int:
     """Parameters of the recipe's model, which is not filled with numbers for it."""
+    more = dict[str, int]()
+    if pooled is not None and getattr(recipe.config, "pooled", False):
+        more["pooled_width"] = pooled
     with torch.device("meta"):
-        model = known.model(recipe, width)
+        model = known.model(recipe, width, **more)
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -86,6 +86,10 @@ class Averaged:
         ones = torch.ones(len(pictures), 2, dtype=torch.long)
         return Grids(mean.unsqueeze(1), ones[:, :1].bool(), ones)
 
+    def pooled(self, pictures: Sequence[str]) -> Float[Tensor, "B P"] | None:
+        """As the sight has them."""
+        return self._sight.pooled(pictures)
+
     def affine(self, pictures: Sequence[str]) -> list[Affine]:
         """All of a picture is on its one cell."""
         return [NOWHERE] * len(pictures)

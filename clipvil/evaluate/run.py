@@ -195,10 +195,15 @@ def read_known(plan: Plan) -> Known:
 def write_statistics(path: Path, statistics: Statistics) -> None:
     """Feature statistics as a tensor file."""
     tensors = {"mean": statistics.mean, "deviation": statistics.deviation}
+    if (pooled := statistics.pooled) is not None:
+        tensors |= {"pooled.mean": pooled.mean, "pooled.deviation": pooled.deviation}
     keep.save(path, {name: torch.from_numpy(array) for name, array in tensors.items()}, {})
 
 
 def read_statistics(path: Path) -> Statistics:
     """What `write_statistics` wrote."""
     tensors, _ = keep.load(path)
-    return Statistics(tensors["mean"].numpy(), tensors["deviation"].numpy())
+    pooled = None
+    if "pooled.mean" in tensors:
+        pooled = Statistics(tensors["pooled.mean"].numpy(), tensors["pooled.deviation"].numpy())
+    return Statistics(tensors["mean"].numpy(), tensors["deviation"].numpy(), pooled)

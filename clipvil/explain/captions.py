@@ -42,7 +42,8 @@ class Looks:
 
     caption: str
     words: tuple[str, ...]
-    attention: Float[NDArray[np.float32], "T R C"]  # a word's cells sum to 1
+    attention: Float[NDArray[np.float32], "T R C"]  # a word's cells sum to 1, or to what
+    # the pooled vector leaves
     gradient: Float[NDArray[np.float32], "T R C"]
     affine: Affine
 
@@ -92,7 +93,7 @@ def look(folder: Path, picture: Path) -> Looks:
     numbers = told[0, 0].tolist()
     return Looks(
         known.text(numbers),
-        tuple(known.words[number - 2] for number in numbers),
+        tuple(known.text([number]) for number in numbers),
         attention.view(-1, rows, columns).float().cpu().numpy(),
         gradient.view(-1, rows, columns).float().cpu().numpy(),
         sight.affine(["it"])[0],
@@ -109,7 +110,8 @@ def looked(
     chance = logits.float().log_softmax(-1).gather(-1, told[0, 0].unsqueeze(1)).squeeze(1)
     slopes = [torch.autograd.grad(one, image, retain_graph=True)[0] for one in chance]
     gradient = (torch.cat(slopes) * image.detach()).sum(-1)
-    attention = torch.stack([one[0, :, :-1].mean(0) for one in weights]).mean(0)
+    cells = gradient.shape[1]  # the pooled vector comes after them
+    attention = torch.stack([one[0, :, :-1, :cells].mean(0) for one in weights]).mean(0)
     return attention.detach(), gradient
 
 

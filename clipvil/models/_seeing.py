@@ -58,8 +58,8 @@ class Seeing(nn.Module):
 
     def see(self, batch: Any) -> Any:
         """A batch with the encoder's cells in place of pixels; all else stays."""
-        image, seen, grid = cells(self.encoder, batch.image, batch.grid, self.mean, self.deviation)
-        return replace(batch, image=image, seen=seen, grid=grid)
+        found = cells(self.encoder, batch.image, batch.grid, self.mean, self.deviation)
+        return replace(batch, image=found.image, seen=found.seen, grid=found.grid)
 
 
 def _without_frozen(module: nn.Module, state: dict[str, Any], prefix: str, _: object) -> None:

@@ -44,6 +44,8 @@ class Config:
     expand: int = 4  # hidden width of the feed-forward parts, in model widths
     dropout: float = 0.1
     image_dropout: float = 0.5  # of the cells, once projected
+    pooled: bool = False  # whether the encoder's vector of the whole picture stands by the cells
+    tokenizer: str | None = None  # file of a byte-pair tokenizer, whose pieces are then the words
     positions: bool = False  # whether cells tell their row and column
     smoothing: float = 0.0  # share of the target that is spread over all words
     rare: int = 5  # a word that the captions have no more often than this is unknown
@@ -75,13 +77,20 @@ class Config:
 class Model(nn.Module):
     """Tells what a picture shows; `embed` are its word vectors, row 0 that of the beginning."""
 
-    def __init__(self, config: Config, *, image_width: int, num_words: int) -> None:
+    def __init__(
+        self, config: Config, *, image_width: int, num_words: int, pooled_width: int | None = None
+    ) -> None:
         super().__init__()
         D = config.width
         self.config = config
         self.image = nn.Sequential(
             nn.Linear(image_width, D), nn.ReLU(), Dropout(config.image_dropout)
         )
+        self.whole = None  # what reads the pooled vector
+        if pooled_width is not None:
+            self.whole = nn.Sequential(
+                nn.Linear(pooled_width, D), nn.ReLU(), Dropout(config.image_dropout)
+            )
         self.reading = nn.ModuleList(Reading(config.sizes) for _ in range(config.layers))
         self.read = nn.LayerNorm(D)
         self.embed = nn.Embedding(num_words, D)
@@ -94,17 +103,26 @@ class Model(nn.Module):
                 nn.init.xavier_uniform_(weight)
 
     def look(self, batch: CaptionBatch) -> Float[Tensor, "P N D"]:
-        """The pictures' cells, read once for all captions; cells not seen change nothing."""
+        """The pictures' tokens, read once for all captions; cells not seen change nothing.
+
+        They are the cells and, last, the pooled vector where it is read: `seen` tells of which.
+        """
         cells: Tensor = self.image(batch.image)
         if self.config.positions:
             columns, number = batch.grid[:, 1:], torch.arange(cells.shape[1], device=cells.device)
             D = self.config.width
             place = torch.stack([number // columns, number % columns], -1).float()  # [P, N, 2]
             cells = cells + waves(place, D // 2).flatten(-2)
+        if self.whole is not None:
+            cells = torch.cat([cells, self.whole(batch.pooled).unsqueeze(1)], 1)
         for layer in self.reading:
-            cells = layer(cells, batch.seen)
+            cells = layer(cells, self.seen(batch))
         read: Tensor = self.read(cells)
         return read
+
+    def seen(self, batch: CaptionBatch) -> Bool[Tensor, "P N"]:
+        """Which tokens of `look` are no padding."""
+        return batch.seen if self.whole is None else F.pad(batch.seen, (0, 1), value=True)
 
     def spoken(self, words: Int[Tensor, "P K T"], first: int = 0) -> Float[Tensor, "P K T D"]:
         """Vectors of words whose places in their captions begin at `first`."""
@@ -128,12 +146,12 @@ class Model(nn.Module):
 
     def forward(self, batch: CaptionBatch) -> Float[Tensor, "P K T+1 V"]:
         """Logits of each next word of the captions, the end after the last one."""
-        logits: Tensor = self.next(self.states(self.look(batch), batch.seen, batch.words))
+        logits: Tensor = self.next(self.states(self.look(batch), self.seen(batch), batch.words))
         return logits
 
     def loss(self, batch: CaptionBatch) -> Loss:
         """Cross-entropy of each next word and of the end, summed; the weight is their number."""
-        states = self.states(self.look(batch), batch.seen, batch.words)
+        states = self.states(self.look(batch), self.seen(batch), batch.words)
         there = batch.words[..., :1] != END  # captions without words are padding
         real = F.pad(batch.words != END, (1, 0), value=True) & there  # [P, K, T + 1]
         target = F.pad(batch.words, (0, 1), value=END)[real]
@@ -151,7 +169,7 @@ class Model(nn.Module):
         With one beam it is the likeliest word each time, and the score is left at 0.
         """
         with at_rest(self):
-            telling = Telling(self, self.look(batch), batch.seen)
+            telling = Telling(self, self.look(batch), self.seen(batch))
             if self.config.beams > 1:
                 return beam(
                     telling, self.config.limits, self.config.beams, self.config.length_power
@@ -170,7 +188,7 @@ class Model(nn.Module):
         if batch.frequencies is None:
             raise ValueError("self-critical training needs the captions of a training subset")
         words, better = self._tried(batch, batch.frequencies())
-        states = self.states(self.look(batch), batch.seen, words[..., :-1])
+        states = self.states(self.look(batch), self.seen(batch), words[..., :-1])
         real = F.pad((words != END)[..., :-1], (1, 0), value=True)  # [P, K, L]
         chance = -F.cross_entropy(self.next(states[real]).float(), words[real], reduction="none")
         gain = better.unsqueeze(-1).expand(real.shape)[real]
@@ -186,10 +204,10 @@ class Model(nn.Module):
         with at_rest(self):
             cells = self.look(batch)
             drawn = lots(batch.ids, seed, config.samples, config.longest).to(cells.device)
-            words = sample(Telling(self, cells, batch.seen), limits, drawn)
+            words = sample(Telling(self, cells, self.seen(batch)), limits, drawn)
             tried = words
             if config.baseline == "greedy":
-                likeliest = greedy(Telling(self, cells, batch.seen), limits)
+                likeliest = greedy(Telling(self, cells, self.seen(batch)), limits)
                 tried = torch.cat([words, likeliest.unsqueeze(1)], 1)
         references = [
             prepare(told[told[:, 0] != END].numpy(), frequencies) for told in batch.words.cpu()

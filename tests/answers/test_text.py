@@ -1,7 +1,9 @@
 """What captions of a training subset teach: words, the prior, batches with each picture once."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from torch import nn
 
 from clipvil import answers, api, tasks
 from clipvil.answers import text
-from clipvil.core import Example, References, Said
+from clipvil.core import Example, References, Said, UsageError
 from clipvil.data.captions import CaptionBatch
 from clipvil.data.sight import Blind
 from clipvil.files import write_json, write_jsonl
@@ -34,7 +36,7 @@ SOME = [
 ]
 
 
-def known(**chosen: int) -> text.Known:
+def known(**chosen: Any) -> text.Known:
     config = captioner.Config(**({"rare": 1, "read": 6} | chosen))
     found = answers.learn(TASK, SOME, config)
     assert isinstance(found, text.Known)
@@ -127,6 +129,51 @@ def test_eight_pictures_learnt_by_heart_are_told_exactly(beams: int) -> None:
     assert all(some == sorted(some, reverse=True) for some in scores)
 
 
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Byte-level pieces that keep case and punctuation, learnt from a few sentences."""
+    tokenizers = pytest.importorskip("tokenizers")
+    made = tokenizers.Tokenizer(tokenizers.models.BPE())
+    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = tokenizers.decoders.ByteLevel()
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=280, initial_alphabet=alphabet, special_tokens=["<end>"], show_progress=False
+    )
+    made.train_from_iterator(["A dog runs.", "a cat sleeps", "the dog and the cat"] * 3, trainer)
+    made.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<end> $A <end>", special_tokens=[("<end>", 0)]
+    )
+    made.enable_truncation(3)
+    path = tmp_path_factory.mktemp("pieces") / "tokenizer.json"
+    made.save(str(path))
+    return path
+
+
+def test_pieces_of_a_tokenizer_stand_for_words(tokenizer: Path) -> None:
+    """Whatever people write comes back, and the file is not needed any more."""
+    found = known(tokenizer=str(tokenizer), read=40)
+    kept = answers.read(TASK, json.loads(json.dumps(found.facts)), replace(CONFIG, read=40))
+    assert isinstance(kept, text.Known)
+    written = ["A  Straße, naïvely:\n“wow” 🐕!", "the dog's 3 cats"]
+    for one, numbers in zip(written, kept.read(written).tolist(), strict=True):
+        assert kept.text(numbers) == " ".join(one.split())
+        assert min(n for n in numbers if n) > 2, "pieces by their numbers, none that begins or ends"
+    assert found.words == kept.words and len(kept.words) > 256
+    assert kept.prior(SOME)["c"] == Said("a dog")
+    assert batch(found).words.shape[:2] == (3, 3)
+
+
+def test_what_is_no_tokenizer_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no tokenizer file .*gone\.json"):
+        known(tokenizer=str(tmp_path / "gone.json"))
+    bad = tmp_path / "bad.json"
+    for content in (b"", b"{}", b"[" * 100_000, b"\xff\xfe", b'{"model": {"type": "BPE"}}'):
+        bad.write_bytes(content)
+        with pytest.raises(ValueError, match=r"bad\.json: "):
+            known(tokenizer=str(bad))
+
+
 @pytest.fixture
 def asked(tmp_path: Path) -> dict[str, object]:
     stage = Stage(least_steps=2, most_steps=2, batch=2, validations=1)
@@ -169,9 +216,18 @@ def test_own_captions_without_captions_or_pictures_are_errors(asked: dict, tmp_p
         api.train(task="caption", **asked)
 
 
-def test_another_encoder_s_features_are_refused(asked: dict, tmp_path: Path) -> None:
+def test_another_encoder_s_features_are_refused(
+    asked: dict, tmp_path: Path, tokenizer: Path
+) -> None:
+    """Of a run that tells pieces of a tokenizer, whose file is gone, and sees pooled vectors."""
     TASK.tiny(tmp_path)
-    api.train(task="caption", **asked)
+    gone = tmp_path / "tokenizer.json"
+    gone.write_bytes(tokenizer.read_bytes())
+    config = replace(CONFIG, tokenizer=str(gone), pooled=True)
+    api.train(task="caption", **asked | {"recipe": replace(asked["recipe"], config=config)})
+    gone.unlink()
+    assert api.evaluate(tmp_path / "run")["test"].keys() >= {"cider", "bleu_4"}
+    (tmp_path / "run" / "answered.json").unlink()
     made = tmp_path / "run" / "recipe.json"
     told = json.loads(made.read_text())
     told["fingerprint"] = "0" * 64

@@ -44,6 +44,10 @@ def test_it_gives_what_an_exact_store_has(
     for one, other in zip(stored.look(asked), looked.look(asked), strict=True):
         assert torch.equal(one, other)
     assert looked.look([BROKEN]).grid.tolist() == [[1, 1]], "one empty cell"
+    both = (Statistics.of(lookup, asked, pooled=True), stored, looked)
+    stored, looked = Stored(lookup, both[0]), Live(encoder, files, both[0])
+    torch.testing.assert_close(looked.pooled(asked), stored.pooled(asked), atol=1e-5, rtol=1e-5)
+    assert both[1].pooled(asked) is both[2].pooled(asked) is None, "no statistics tell of them"
     swapped = [Shuffled(sight, asked, seed=1).look(asked) for sight in (stored, looked)]
     assert torch.equal(swapped[0].image, swapped[1].image)
     assert hash_weights(encoder.network) == before, "the same bytes after any use"

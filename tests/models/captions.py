@@ -53,6 +53,7 @@ def rows(batch: CaptionBatch, indices: Any) -> CaptionBatch:
         batch.grid[chosen],
         batch.words[chosen],
         batch.frequencies,
+        None if batch.pooled is None else batch.pooled[chosen],
     )
 
 

@@ -9,12 +9,13 @@ from torch.nn.functional import pad
 
 from clipvil.core import UsageError
 from clipvil.data.captions import CaptionBatch
+from clipvil.explain.captions import looked
 from clipvil.metrics.reward import prepare, rewards
 from clipvil.models import captioner
 from clipvil.models._decode import Limits, greedy, lots, sample
 from clipvil.train.fit import fit
 from clipvil.train.recipe import Stage
-from tests.models.captions import WIDTH, rows, small, some
+from tests.models.captions import SMALL, WIDTH, rows, small, some
 
 # softmax is the same when all that it weighs is shifted alike, so this changes nothing
 IDLE = "key.bias"
@@ -90,6 +91,26 @@ def test_cells_have_no_place_unless_asked() -> None:
     torch.testing.assert_close(small().eval()(turned), small().eval()(batch))
     placed = small(positions=True).eval()
     assert not torch.allclose(placed(turned), placed(batch), atol=1e-3)
+
+
+def test_a_pooled_vector_is_one_more_token() -> None:
+    """It is told of, learnt through, and changes nothing for who has none of it."""
+    torch.manual_seed(2)
+    config = captioner.Config(**SMALL, samples=2, longest=5, pooled=True)  # type: ignore[arg-type]
+    model = captioner.Model(config, image_width=WIDTH, num_words=12, pooled_width=4)
+    batch = replace(some(), pooled=torch.randn(8, 4))
+    told, other = model.eval()(batch), model(replace(batch, pooled=-batch.pooled))
+    assert not torch.allclose(told, other, atol=1e-3)
+    wide = replace(batch, image=pad(batch.image, (0, 0, 0, 2)), seen=pad(batch.seen, (0, 2)))
+    torch.testing.assert_close(model(wide)[real(batch)], told[real(batch)])
+    assert torch.equal(model.tell(wide)[0], model.tell(batch)[0])
+    for total in (model.loss(batch).total, model.self_critical(batch).total):
+        model.zero_grad()
+        total.backward()
+        assert model.whole is not None and model.whole[0].weight.grad.any()
+    attention, gradient = looked(model, rows(batch, [0]), batch.words[:1, :1, :1])
+    assert attention.shape == gradient.shape == (1, 6)
+    assert 0.0 < float(attention.sum()) < 1.0, "the rest went to the pooled vector"
 
 
 def test_every_seen_cell_counts() -> None:
