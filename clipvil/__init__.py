@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["compare", "predict"]
+__all__ = ["adopt", "compare", "explain", "predict"]
 
 
 def __getattr__(name: str) -> Any:

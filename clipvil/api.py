@@ -246,6 +246,42 @@ def train(
     return fitted
 
 
+def adopt(
+    checkpoint: str | Path,
+    words: str | Path,
+    *,
+    encoder: str,
+    out: str | Path,
+    task: str = "coco_caption@karpathy",
+    heads: int = 8,
+) -> None:
+    """Make a run `out` of a captioner that CLIP-ViL's captioning code base trained.
+
+    `predict_folder`, `predict_split` and `explain` then take it as a run of our own.
+
+    Args
+        checkpoint: its `model*.pth`, or the same tensors in safetensors
+        words: its `cocotalk.json`
+        encoder: whose cells it reads, in the published way (see the papers' rows)
+        heads: of attention, which no tensor tells
+
+    Raises
+        ValueError: lists tensors that do not fit by name or shape
+    """
+    from clipvil.evaluate.published import adopt as write
+    from clipvil.evaluate.run import Arm, Plan
+
+    recipe = recipes.load("coco_caption_captioner")
+    card = encoder_families.load(encoder).card
+    plan = Plan(
+        source=Source(task, Data(None)), recipe=recipe,
+        arm=Arm(name=encoder, encoder=encoder, fingerprint=card.fingerprint), shots="100%",
+        repetition=0, rate=recipe.stages[0].learning_rate, folder=Path(out),
+    )  # fmt: skip
+    trainable(task, recipe)
+    write(plan, Path(checkpoint), Path(words), heads, card.width)
+
+
 def preview(
     recipe: str | Recipe[Any],
     *,
