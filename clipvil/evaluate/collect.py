@@ -168,7 +168,7 @@ def told(example: Example) -> list[str]:
         case Humans(answers):
             return sorted(set(answers), key=lambda a: (-answers.count(a), a))[:3]
         case References(captions):
-            return list(captions)[:3]
+            return [" ".join(one.split()) for one in captions]
         case Gold(indices) if example.candidates:
             right = zip(example.candidates, indices, strict=True)
             return ["; ".join(spoken(example, several[index]) for several, index in right)]

@@ -2,8 +2,9 @@
 
 Attention   of the word that is told next to the cells, mean over layers and heads. Cells were read
             together before, so a cell stands for what it took from others too
-Gradient    of the word's log-probability, times the cell: what it adds against the mean cell of
-            the training pictures, summed over channels; negative where the cell speaks against
+Gradient    of the word's logit above the mean of all words', times the cell: what it adds against
+            the mean cell of the training pictures, summed over channels; negative where the cell
+            speaks against. Not of its probability, which moves little once a word is certain
 Shapes      T words, N cells in R rows and C columns
 """
 
@@ -107,8 +108,8 @@ def looked(
     image = batch.image.clone().requires_grad_()
     with watched(model) as weights:
         logits = model(replace(batch, image=image, words=told))[0, 0, :-1]  # [T, V]
-    chance = logits.float().log_softmax(-1).gather(-1, told[0, 0].unsqueeze(1)).squeeze(1)
-    slopes = [torch.autograd.grad(one, image, retain_graph=True)[0] for one in chance]
+    worth = logits.gather(-1, told[0, 0].unsqueeze(1)).squeeze(1) - logits.mean(-1)
+    slopes = [torch.autograd.grad(one, image, retain_graph=True)[0] for one in worth]
     gradient = (torch.cat(slopes) * image.detach()).sum(-1)
     cells = gradient.shape[1]  # the pooled vector comes after them
     attention = torch.stack([one[0, :, :-1, :cells].mean(0) for one in weights]).mean(0)

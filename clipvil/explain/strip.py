@@ -1,8 +1,8 @@
 """A caption as a strip of pictures: a column a word, where it looked and what spoke for it.
 
-Colours share one scale over the strip: attention from none to the most that any word gave a cell;
-gradient times input from blue (against the word) to orange (for it). A cell is drawn as the square
-of the picture it stands for; what the encoder did not see has no colour.
+Colours share one scale over the strip, up to the most that any word has of any cell: orange for
+attention, and for gradient times input orange where a cell speaks for a word, blue where against.
+A cell is drawn as the part of the picture it stands for; what the encoder did not see stays grey.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float, UInt8
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -29,8 +28,8 @@ SIDE = 240  # pixels of a picture's longer side
 ABREAST = 8  # words in a line
 PANEL = 1.35  # inches
 ROWS = ("attention", "gradient × input")
-LOOKED = LinearSegmentedColormap.from_list("looked", ["#000000", "#ff5a00", "#fff3a0"])
-WORTH = LinearSegmentedColormap.from_list("worth", ["#2b8cff", "#000000", "#ff8a1f"])
+FOR, AGAINST = (np.array(colour) / 255.0 for colour in ((227, 83, 0), (0, 92, 200)))
+MOST = 0.85  # share of colour where a cell has the most
 
 
 def checked(out: Path) -> Path:
@@ -68,8 +67,8 @@ def drawn(looks: Looks, picture: Image.Image, scale: float) -> Figure:
     )
     pixels = np.asarray(picture)
     heats = (
-        (LOOKED, looks.attention / looks.attention.max()),
-        (WORTH, 0.5 + 0.5 * looks.gradient / (np.abs(looks.gradient).max() or 1.0)),
+        looks.attention / looks.attention.max(),
+        looks.gradient / (np.abs(looks.gradient).max() or 1.0),
     )
     for line in range(lines):
         some = looks.words[line * ABREAST : (line + 1) * ABREAST]
@@ -79,7 +78,7 @@ def drawn(looks: Looks, picture: Image.Image, scale: float) -> Figure:
         if line == 0:
             shown = figure.add_subplot(inner[0, 0], xticks=[], yticks=[])
             shown.imshow(picture)
-        for row, (colours, heat) in enumerate(heats):
+        for row, heat in enumerate(heats):
             named = figure.add_subplot(inner[row, 1])
             named.axis("off")
             named.text(0.9, 0.5, ROWS[row], rotation=90, fontsize=8, va="center", ha="right")
@@ -87,7 +86,7 @@ def drawn(looks: Looks, picture: Image.Image, scale: float) -> Figure:
                 panel = figure.add_subplot(inner[row, column + 2])
                 panel.axis("off")
                 over = heat[line * ABREAST + column]
-                panel.imshow(laid_over(pixels, over, looks.affine, scale, colours))
+                panel.imshow(laid_over(pixels, over, looks.affine, scale))
                 if row == 0:
                     panel.set_title(word, fontsize=10, pad=3)
     return figure
@@ -98,15 +97,16 @@ def laid_over(
     heat: Float[NDArray[Any], "R C"],
     affine: Affine,
     scale: float,
-    colours: LinearSegmentedColormap,
 ) -> Float[NDArray[Any], "H W 3"]:
-    """A grey picture in the colours of its cells; `heat` lies between 0 and 1."""
+    """A pale grey picture, coloured as far as its cells are from 0; `heat` lies in -1 to 1."""
     a, b, c, d = affine
     height, width = pixels.shape[:2]
     column = np.floor(a * (np.arange(width) + 0.5) / scale + b).astype(int)
     row = np.floor(c * (np.arange(height) + 0.5) / scale + d).astype(int)
     seen = ((row >= 0) & (row < heat.shape[0]))[:, None] & (column >= 0) & (column < heat.shape[1])
     value = heat[row.clip(0, heat.shape[0] - 1)][:, column.clip(0, heat.shape[1] - 1)]
-    grey = pixels.mean(-1, keepdims=True) / 255.0
-    over: NDArray[Any] = 0.45 * grey + 0.55 * np.asarray(colours(value))[..., :3]
-    return np.where(seen[..., None], over, np.broadcast_to(grey, over.shape))
+    value = np.where(seen, value, 0.0)[..., None]  # [H, W, 1]
+    grey = 0.35 + 0.65 * pixels.mean(-1, keepdims=True) / 255.0
+    share = MOST * np.abs(value)
+    over: NDArray[Any] = (1 - share) * grey + share * np.where(value > 0, FOR, AGAINST)
+    return over

@@ -60,6 +60,11 @@ class Config:
     # caption's reward, or the mean of the other samples'
 
     def __post_init__(self) -> None:
+        for name in ("width", "heads", "layers", "expand", "read", "longest", "beams", "samples"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--config.{name} must be 1 or more")
+        if self.width % self.heads or self.width % 4:  # sines and cosines of rows and columns
+            raise UsageError(f"--config.width must be a multiple of 4 and of {self.heads} heads")
         if self.baseline == "others" and self.samples < 2:
             raise UsageError("a sample is compared with others: --config.samples must be 2 or more")
 

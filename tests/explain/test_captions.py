@@ -12,7 +12,7 @@ from PIL import Image
 from clipvil import api, cli, tasks
 from clipvil.core import UsageError
 from clipvil.explain.captions import looked
-from clipvil.explain.strip import LOOKED, checked, laid_over
+from clipvil.explain.strip import checked, laid_over
 from tests.models.captions import rows, small, some
 from tests.recipes.test_caption_tasks import small as recipe
 
@@ -35,22 +35,22 @@ def test_attention_and_gradient_are_the_model_s_own() -> None:
         merged = layer.guide.merge((weights @ value).transpose(1, 2).flatten(2))  # type: ignore[operator,union-attr]
         torch.testing.assert_close(merged, layer.guide(asks, key, value, mask))  # type: ignore[operator]
 
-        def chance(image: torch.Tensor) -> torch.Tensor:
+        def worth(image: torch.Tensor) -> torch.Tensor:
             logits = model(replace(batch, image=image, words=told))[0, 0, :-1]
-            return logits.log_softmax(-1).gather(-1, told[0, 0].unsqueeze(1)).squeeze(1)
+            return logits.gather(-1, told[0, 0].unsqueeze(1)).squeeze(1) - logits.mean(-1)
 
         for cell in range(3):
             step = torch.zeros_like(batch.image)
             step[0, cell] = 1e-3 * batch.image[0, cell]
-            slope = (chance(batch.image + step) - chance(batch.image - step)) / 2e-3
+            slope = (worth(batch.image + step) - worth(batch.image - step)) / 2e-3
             torch.testing.assert_close(slope, gradient[:, cell], atol=2e-3, rtol=0.05)
 
 
 def test_a_cell_lies_over_its_part_of_the_picture() -> None:
     """A picture of 40 x 20 pixels at half its size, of which columns 10 to 30 were seen."""
-    heat = np.array([[0.0, 1.0], [1.0, 0.0]])
+    heat = np.array([[-1.0, 1.0], [1.0, -1.0]])
     affine = (0.1, -1.0, 0.1, 0.0)
-    over = laid_over(np.full((10, 20, 3), 255, np.uint8), heat, affine, 0.5, LOOKED)
+    over = laid_over(np.full((10, 20, 3), 255, np.uint8), heat, affine, 0.5)
     assert over.shape == (10, 20, 3)
     assert (over[:, :5] == 1.0).all() and (over[:, 15:] == 1.0).all(), "not seen"
     assert (over[:5, 5:10] == over[5:, 10:15]).all() and (over[:5, 10:15] == over[5:, 5:10]).all()

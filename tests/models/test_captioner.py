@@ -279,6 +279,10 @@ def test_what_cannot_be_is_said() -> None:
         small().self_critical(replace(some(), frequencies=None))
     with pytest.raises(UsageError, match="samples"):
         captioner.Config(baseline="others", samples=1)
+    with pytest.raises(UsageError, match="beams must be 1 or more"):
+        captioner.Config(beams=0)
+    with pytest.raises(UsageError, match="width must be a multiple of 4 and of 8 heads"):
+        captioner.Config(width=100)
 
 
 def test_the_config_needs_nothing() -> None:

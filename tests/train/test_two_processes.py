@@ -12,7 +12,12 @@ from clipvil.train import keep
 from tests.train import two_processes
 
 ROOT = Path(__file__).parent.parent.parent
-TOLERANCE = {None: 1e-5, "lora": 1e-4, "full": 1e-4}  # an encoder's batch is another one
+TOLERANCE = {
+    None: 1e-5,
+    "lora": 1e-4,
+    "full": 1e-4,
+    two_processes.TRIED: 1e-4,
+}  # an encoder's batch is another one
 
 
 @pytest.mark.slow
@@ -27,9 +32,10 @@ def test_two_processes_have_the_loss_and_gradients_of_one(tmp_path: Path) -> Non
             env=environment,
             capture_output=True,
         )
-    for way in two_processes.WAYS:
+    for way in (*two_processes.WAYS, two_processes.TRIED):
         (one, _), (two, facts) = (keep.load(tmp_path / n / str(way)) for n in ("one", "two"))
         assert facts["processes"] == 2 and one.keys() == two.keys()
-        assert any(name.startswith("encoder.") for name in one) == (way is not None)
+        assert any(name.startswith("encoder.") for name in one) == (way in ("lora", "full"))
+        assert float(one["loss"]) != 0.0
         for name, value in one.items():
             torch.testing.assert_close(two[name], value, rtol=TOLERANCE[way], atol=1e-5, msg=name)

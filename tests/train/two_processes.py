@@ -3,10 +3,12 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch import nn
 
 from clipvil import encoders
 from clipvil.data import LabelBatch, Statistics
@@ -15,8 +17,10 @@ from clipvil.models import mcan
 from clipvil.models._seeing import Seeing
 from clipvil.train import keep
 from clipvil.train.fit import Objective, joined
+from tests.models import captions
 from tests.models.tiny import ANSWERS, WORDS, rows, small, some
 
+TRIED = "self_critical"
 WAYS: tuple[Way | None, ...] = (None, "lora", "full")
 
 
@@ -45,21 +49,37 @@ def write(accelerator: Accelerator, out: Path, way: Way | None) -> None:
     model, batch = (small(), some(8)) if way is None else (seeing(way), asked())
     if way is not None:
         model.model.eval()  # dropout differs between processes
-    objective = accelerator.prepare(Objective(model))
     share = slice(accelerator.process_index, None, accelerator.num_processes)
-    loss = joined(objective(rows(batch, share)), accelerator)
+    found_and_kept(accelerator, out / str(way), model, "loss", rows(batch, share))
+
+
+def write_tried(accelerator: Accelerator, out: Path) -> None:
+    """Loss and gradients of a captioner on CIDEr-D: what a picture draws is its own."""
+    model, batch = captions.small(samples=3, longest=6), captions.some(8)
+    share = slice(accelerator.process_index, None, accelerator.num_processes)
+    torch.manual_seed(3)
+    found_and_kept(accelerator, out, model, "self_critical", captions.rows(batch, share))
+
+
+def found_and_kept(
+    accelerator: Accelerator, out: Path, model: nn.Module, name: str, batch: Any
+) -> None:
+    """Write loss and gradients of a process's share of a batch."""
+    objective = accelerator.prepare(Objective(model, name))
+    loss = joined(objective(batch), accelerator)
     accelerator.backward(loss)
     value = accelerator.reduce(loss.detach(), "mean")
     if accelerator.is_main_process:
         found = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
         facts = {"processes": accelerator.num_processes}
-        keep.save(out / str(way), found | {"loss": value}, facts)
+        keep.save(out, found | {"loss": value}, facts)
 
 
 def main(out: Path) -> None:
     accelerator = Accelerator(cpu=True)
     for way in WAYS:
         write(accelerator, out, way)
+    write_tried(accelerator, out / TRIED)
     accelerator.end_training()
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
