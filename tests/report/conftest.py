@@ -122,6 +122,12 @@ def make_about() -> About:
         for i, (question, hue) in enumerate(zip(asked, ("#b83a2b", "#d98a1f", "#3b7d4f"),
                                                 strict=True))
     ]  # fmt: skip
+    shown.append(Shown(
+        id="3", question="", picture=picture("#b83a2b"),
+        reference=["A red ball & a box.", "two things on a table", "two things on a table"],
+        answers={"tiny:clip": "a <red> ball", list(ENCODERS)[2]: "a box"},
+        scores={"tiny:clip": 1.2345, list(ENCODERS)[2]: 0.0},
+    ))  # fmt: skip
     return About(
         command="clipvil compare --task vqa2 --data tabletop --encoders tiny:clip tiny:supervised "
         "--shots 5% 20% 100% --seeds 3 --baseline tiny:supervised --out runs/first",

@@ -141,7 +141,7 @@ def test_the_page_stands_alone(records: list[Record], about: About) -> None:
         assert (place[0] or place[1]).startswith(("data:", "#")), place
     assert "<script" not in text
     assert "Is the &lt;ball&gt; larger than the box &amp; near it?" in text
-    assert text.count('class="card"') == 3 and "not converged" in text and about.command in text
+    assert text.count('class="card"') == 4 and "not converged" in text and about.command in text
     assert text.count('<tr class="control">') == 3
     every_seed = " · ".join(
         words.number(s, "%")
@@ -197,3 +197,14 @@ def test_a_folder_without_records_is_named(
 ) -> None:
     assert cli.run("report", [str(tmp_path)]) == 2
     assert f"no results.jsonl in {tmp_path}" in capsys.readouterr().err
+
+
+def test_captions_stand_beside_people_s(comparison: Comparison, about: About) -> None:
+    """Every caption with its own score, which is no credit to call right or wrong."""
+    told = msgspec.structs.replace(about, examples=about.examples[-1:])
+    text = page.html([replace(comparison, metric="cider", unit="")], [told])
+    card = text[text.index("Where they differ") : text.index("How the models were trained")]
+    assert "a &lt;red&gt; ball" in card and "cider 1.234" in card and "cider 0.000" in card
+    assert card.count("<span>A red ball &amp; a box.</span>") == 1
+    assert card.count("two things on a table") == 1, "each once"
+    assert "right" not in card and "wrong" not in card
