@@ -3,6 +3,7 @@
 Source   tokenizer files of https://github.com/huggingface/tokenizers (`tokenizer.json`): BPE, byte
          level or not, and whatever else that library reads. Texts are given to it as people wrote
          them, so case and punctuation are its own
+Known    CIDEr-D as a reward counts runs of pieces, where as a score it counts those of words
 """
 
 from __future__ import annotations
