@@ -18,7 +18,7 @@ import numpy as np
 
 from clipvil import tasks
 from clipvil.columns import Rows
-from clipvil.core import Data, Example, Moves, Task
+from clipvil.core import Data, Example, Moves, Task, UsageError
 from clipvil.files import SHIFTS, MissingFilesError, PictureIndex
 from clipvil.graphs.connectivity import Graph
 from clipvil.graphs.views import VIEWS, nearest
@@ -99,7 +99,8 @@ def _read(source: Source, split: str, shift: str | None) -> Part:
     top = data.root if data.root is not None else Path()
     if shift is not None:
         data = replace(data, root=top / SHIFTS / shift, given={})
-    assert data.root is not None, "pictures live under a data folder"
+    if data.root is None:  # an adopted run
+        raise UsageError("this run knows no data folder: predict with --data, and score the file")
     examples: Sequence[Example] = task.examples(data, split)
     if split == task.splits.report and source.limit is not None:
         examples = examples[: source.limit]

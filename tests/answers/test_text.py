@@ -236,3 +236,10 @@ def test_another_encoder_s_features_are_refused(
         api.evaluate(tmp_path / "run")
     with pytest.raises(ValueError, match=r"is not what .* was trained on"):
         api.predict_folder(tmp_path / "run", tmp_path / "out.jsonl", tmp_path / "pictures")
+
+
+def test_pooled_vectors_come_out_of_stores(asked: dict, tmp_path: Path) -> None:
+    TASK.tiny(tmp_path)
+    recipe = replace(asked["recipe"], sight="live", config=replace(CONFIG, pooled=True))
+    with pytest.raises(UsageError, match="leave sight as it is, stored"):
+        api.train(task="caption", **asked | {"recipe": recipe})

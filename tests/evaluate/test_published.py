@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from clipvil import api
+from clipvil import api, tasks
+from clipvil.core import UsageError
 from clipvil.data.captions import CaptionBatch
 from clipvil.evaluate.published import PLACES, converted, read, read_words
 from clipvil.files import read_json
@@ -113,16 +113,19 @@ def test_a_checkpoint_becomes_a_run(kind: str, tmp_path: Path) -> None:
     else:
         keep.save(file, checkpoint(), {})
     words.write_text(json.dumps({"ix_to_word": dict(enumerate(WORDS, 1)), "images": []}))
-    api.adopt(file, words, encoder="tiny:clip", out=tmp_path / "run", heads=HEADS)
-    (tmp_path / "shown").mkdir()
-    Image.effect_noise((64, 64), 80).convert("RGB").save(tmp_path / "shown" / "one.png")
-    if kind == "pth":
-        assert api.predict_folder(tmp_path / "run", tmp_path / "said", tmp_path / "shown") == 1
-        assert set(read_json(tmp_path / "said")[0]["caption"].split()) <= {*WORDS} - {"UNK"}
+    asked = {"encoder": "tiny:clip", "task": "coco_caption", "heads": HEADS}
+    api.adopt(file, words, out=tmp_path / "run", **asked)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="knows no data folder: predict with --data"):
+        api.evaluate(tmp_path / "run")
+    tasks.load("coco_caption").tiny(tmp_path / "data")
+    said = tmp_path / "said.json"
+    assert api.predict_split(tmp_path / "run", said, data=tmp_path / "data", limit=2) == 2
+    for row in read_json(said):
+        assert set(row["caption"].split()) <= {*WORDS} - {"UNK"}
     narrow = tmp_path / "narrow.safetensors"
     keep.save(narrow, checkpoint(64), {})
     with pytest.raises(ValueError, match="reads cells of width 64; those of tiny:clip have 128"):
-        api.adopt(narrow, words, encoder="tiny:clip", out=tmp_path / "other", heads=HEADS)
+        api.adopt(narrow, words, out=tmp_path / "other", **asked)  # type: ignore[arg-type]
 
 
 def test_what_does_not_fit_is_listed(tmp_path: Path) -> None:
