@@ -1,12 +1,17 @@
 """Real photographs and questions through every step: few questions, so a path and no score."""
 
 import json
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clipvil.core import Data, References
+from clipvil.tasks import caption
 from tests.command import run as clipvil
+from tests.conftest import CHECKOUT
 
 NAMES = {"train": "train2014", "valid": "val2014"}
 
@@ -47,3 +52,18 @@ def test_photographs_are_encoded_trained_on_evaluated_and_scored(
     scored = json.loads(clipvil("score", "vqa2", "--json", *said, *files))
     assert scored["metrics"]["accuracy"]["value"] == pytest.approx(told["val"]["accuracy"])
     assert scored["count"] == 3
+
+
+def test_photographs_become_own_captions(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every fifth of the 51 is for testing, with all that people wrote of it."""
+    photos, script = shared / "coco_photos", CHECKOUT / "examples/own_captions_coco_photos.py"
+    given = [photos / "captions_coco_photos.json", photos / "images", tmp_path]
+    monkeypatch.setattr(sys, "argv", [str(script), *map(str, given)])
+    runpy.run_path(str(script))
+    found = {split: caption.TASK.examples(Data(tmp_path), split) for split in ("train", "test")}
+    assert {split: len(some) for split, some in found.items()} == {"train": 41, "test": 10}
+    for example in (*found["train"], *found["test"]):
+        assert (tmp_path / example.pictures[0]).is_file()
+        assert isinstance(example.target, References) and len(example.target.captions) == 5
