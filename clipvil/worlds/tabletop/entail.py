@@ -15,7 +15,6 @@ from clipvil.worlds.tabletop.kinds import HUES
 from clipvil.worlds.tabletop.scene import SHAPES, Dice, Thing
 
 LABELS: Final = ("entailment", "neutral", "contradiction")
-SAYINGS: Final = ("The {} is {}.", "The {} looks {}.")
 Things = Sequence[Thing]
 
 
@@ -41,7 +40,7 @@ def hypotheses(pictures: Sequence[Things], dice: Dice) -> list[list[Hypothesis]]
     against = _spread(true, pictures, _contradicts, dice)
     made = [list[Hypothesis]() for _ in pictures]
     for (place, thing), unsure, wrong in zip(true, neutral, against, strict=True):
-        text = SAYINGS[dice.pick(len(SAYINGS))].format(SHAPES[thing.shape], HUES[thing.colour])
+        text = f"The {SHAPES[thing.shape]} is {HUES[thing.colour]}."
         if unsure is not None and wrong is not None:
             for label, picture in zip(LABELS, (place, unsure, wrong), strict=True):
                 made[picture].append(Hypothesis(text, label))
