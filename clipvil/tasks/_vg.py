@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from clipvil.columns import Joined, Numbered, Rows, Strings, Tuples
-from clipvil.core import Data, Example, OfficialFile
+from clipvil.core import Data, Download, Example, OfficialFile
 from clipvil.files import find, read_rows, write_json
 from clipvil.metrics.text import clean_vqa
 from clipvil.progress import say
@@ -27,8 +27,15 @@ from clipvil.tasks._kept import Read, kept
 from clipvil.tasks.base import COLOURS, Questions, of_split, tiny_picture
 
 SOURCE = "https://homes.cs.washington.edu/~ranjay/visualgenome/api.html"
+ZIPS = "https://homes.cs.washington.edu/~ranjay/visualgenome/data/dataset"
 FILES = tuple(
-    OfficialFile(role=role, split="train", name=name, source=SOURCE)
+    OfficialFile(
+        role=role,
+        split="train",
+        name=name,
+        source=SOURCE,
+        download=Download(urls=(f"{ZIPS}/{name}.zip",), member=name),
+    )
     for role, name in (("vg-questions", "question_answers.json"), ("vg-images", "image_data.json"))
 )
 PLACE = re.compile(r"(VG_100K(?:_2)?/\d{1,9})\.jpg")

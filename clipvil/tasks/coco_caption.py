@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from clipvil import sources
 from clipvil.columns import Grouped, Numbered, Strings
-from clipvil.core import Answer, Data, Example, OfficialFile, Splits, Task, Text
+from clipvil.core import Answer, Data, Download, Example, OfficialFile, Splits, Task, Text
 from clipvil.files import find, read_rows, write_json
 from clipvil.tasks._captions import LONGEST, METRICS, Captioned, measure, read, reduce, thorough
 from clipvil.tasks._own import inside
@@ -47,7 +47,13 @@ def official(year: int) -> tuple[OfficialFile, ...]:
 
 FILES, FILES_2017 = official(2014), official(2017)
 FILES_KARPATHY = tuple(
-    OfficialFile(role="annotations", split=split, name="dataset_coco.json", source=KARPATHY_SOURCE)
+    OfficialFile(
+        role="annotations",
+        split=split,
+        name="dataset_coco.json",
+        source=KARPATHY_SOURCE,
+        download=Download(urls=(KARPATHY_SOURCE,), member="dataset_coco.json"),
+    )
     for split in ("train", "val", "test")
 )
 

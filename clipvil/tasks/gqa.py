@@ -34,27 +34,47 @@ from clipvil.tasks import _gqa, _gqa_grounds, _gqa_score
 from clipvil.tasks.base import COLOURS, distinct, of_split, tiny_picture, words
 
 SOURCE = "https://cs.stanford.edu/people/dorarad/gqa/download.html"
+CHOICES = "https://cs.stanford.edu/people/dorarad/gqa/evaluate.html"  # in its 784 MB
 OOD_SOURCE = "https://github.com/gqa-ood/GQA-OOD"
+OOD_DATA = "https://raw.githubusercontent.com/gqa-ood/GQA-OOD/master/data"
 HIDDEN = ("test", "challenge", "submission")
 SCORED = ("val", "testdev")
 PUBLIC = ("val",)  # of the scored splits, whose choices and scene graphs are
-PARTS = ("head", "tail")  # frequent and rare answers
-
-
-ZIP = "https://downloads.cs.stanford.edu/nlp/data/gqa/questions1.2.zip"
+PARTS = {  # frequent and rare answers: bytes, sha256
+    "head": (
+        2_729_095,
+        "0ecf2818e374aca2d34743a03416b926ace0a7f18ab4fcca6cfb356f44e7a665",
+    ),
+    "tail": (
+        1_654_017,
+        "4730b5daccc02058e652c7a129a42341a929aaeab048c16e855828d98a1e3674",
+    ),
+}
+ZIPS = "https://downloads.cs.stanford.edu/nlp/data/gqa"
 
 
 def question_file(split: str, name: str, folder: str = "") -> OfficialFile:
     """A file of questions, in a folder of the official zip."""
-    download = Download(urls=(ZIP,), member=f"{folder}{name}")
+    download = Download(urls=(f"{ZIPS}/questions1.2.zip",), member=f"{folder}{name}")
     return OfficialFile(role="questions", split=split, name=name, source=SOURCE, download=download)
 
 
+def extra_file(role: str, split: str, name: str, source: str) -> OfficialFile:
+    """A file without which some metrics cannot be computed."""
+    download = None
+    if source == SOURCE:
+        download = Download(urls=(f"{ZIPS}/sceneGraphs.zip",), member=f"{split}_{name}.json")
+    return OfficialFile(
+        role=role, split=split, name=f"{split}_{name}.json", source=source, optional=True,
+        download=download,
+    )  # fmt: skip
+
+
 EXTRA = tuple(
-    OfficialFile(role=role, split=split, name=f"{split}_{name}.json", source=source, optional=True)
+    extra_file(role, split, name, source)
     for split in SCORED
     for role, name, source in (
-        ("choices", "choices", SOURCE if split in PUBLIC else "not published"),
+        ("choices", "choices", CHOICES if split in PUBLIC else "not published"),
         ("scene_graphs", "sceneGraphs", SOURCE if split in PUBLIC else "not published"),
         ("attentions", "attentions", "the system that is scored"),
     )
@@ -72,9 +92,13 @@ ALL = tuple(
 )
 OOD = BALANCED[:2] + tuple(
     OfficialFile(
-        role="questions", split="testdev", name=f"ood_testdev_{part}.json", source=OOD_SOURCE
+        role="questions",
+        split="testdev",
+        name=name,
+        source=OOD_SOURCE,
+        download=Download(urls=(f"{OOD_DATA}/{name}",), bytes=size, sha256=sha256),
     )
-    for part in PARTS
+    for name, (size, sha256) in ((f"ood_testdev_{part}.json", PARTS[part]) for part in PARTS)
 )
 
 

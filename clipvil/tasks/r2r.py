@@ -1,6 +1,7 @@
 """R2R: walking through a house as a sentence says, each path described by three people.
 
-Source   https://bringmeaspoon.org, arXiv:1711.07280
+Source   https://bringmeaspoon.org, arXiv:1711.07280; addresses as tasks/R2R/data/download.sh of
+         https://github.com/peteanderson80/Matterport3DSimulator has them since 2020
 Files    R2R_{train,val_seen,val_unseen,test}.json and the folder `connectivity`; the k-th
          instruction of a path goes by <path_id>_<k>
 Metric   the evaluator of peteanderson80/Matterport3DSimulator, over all instructions (of the few
@@ -16,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from clipvil.columns import Interned, Strings, Tuples
-from clipvil.core import Answer, Data, Example, Moves, OfficialFile, Splits, Task, Walked
+from clipvil.core import Answer, Data, Download, Example, Moves, OfficialFile, Splits, Task, Walked
 from clipvil.files import find, read_rows, write_json
 from clipvil.tasks._walks import (
     GRAPHS,
@@ -37,10 +38,23 @@ LONGEST = 15  # steps an agent may take, as in the published agents
 SPLITS = ("train", "val_seen", "val_unseen", "test")
 HIDDEN = ("test",)
 SOURCE = "https://github.com/peteanderson80/Matterport3DSimulator/tree/master/tasks/R2R"
-FILES = tuple(
-    OfficialFile(role="annotations", split=split, name=f"R2R_{split}.json", source=SOURCE)
-    for split in SPLITS
-) + graphs(SPLITS)
+SHARED = "https://www.dropbox.com/s/{}/{}?dl=1"  # without dl=1 a page about the file comes
+KEYS = {
+    "train": "hh5qec8o5urcztn", "val_seen": "8ye4gqce7v8yzdm", "val_unseen": "p6hlckr70a07wka",
+    "test": "w4pnbwqamwzdwd1",
+}  # fmt: skip
+
+
+def official(split: str) -> OfficialFile:
+    """The paths and instructions of a split."""
+    name = f"R2R_{split}.json"
+    download = Download(urls=(SHARED.format(KEYS[split], name),))
+    return OfficialFile(
+        role="annotations", split=split, name=name, source=SOURCE, download=download
+    )
+
+
+FILES = tuple(map(official, SPLITS)) + graphs(SPLITS)
 
 
 class Described(msgspec.Struct):

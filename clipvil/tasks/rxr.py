@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from clipvil.columns import Interned, Numbered, Strings, Tuples
-from clipvil.core import Answer, Data, Example, Moves, OfficialFile, Splits, Task
+from clipvil.core import Answer, Data, Download, Example, Moves, OfficialFile, Splits, Task
 from clipvil.files import find, read_rows, write_jsonl
 from clipvil.tasks._walks import (
     GRAPHS,
@@ -36,12 +36,19 @@ from clipvil.tasks.base import of_split
 LONGEST = 30  # steps an agent may take
 FIRST = ("ndtw", "sdtw")  # what ranks
 SOURCE = "https://github.com/google-research-datasets/RxR#dataset-download"
+BUCKET = "https://storage.googleapis.com/rxr-data"  # gs://rxr-data for who is not logged in
 HIDDEN = ("test_standard", "test_challenge")
 NAMES = {split: f"rxr_{split}_guide.jsonl" for split in ("train", "val_seen", "val_unseen")} | {
     split: f"rxr_{split}_public_guide.jsonl" for split in HIDDEN
 }
 FILES = tuple(
-    OfficialFile(role="annotations", split=split, name=name, source=SOURCE)
+    OfficialFile(
+        role="annotations",
+        split=split,
+        name=name,
+        source=SOURCE,
+        download=Download(urls=(f"{BUCKET}/{name}.gz",)),
+    )
     for split, name in NAMES.items()
 ) + graphs([*NAMES])
 

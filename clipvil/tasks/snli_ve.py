@@ -1,6 +1,8 @@
 """SNLI-VE: does a Flickr30k picture entail a sentence, is it neutral to it, or does it contradict?
 
-Source   https://github.com/necla-ml/SNLI-VE, arXiv:1901.06706
+Source   https://github.com/necla-ml/SNLI-VE, arXiv:1901.06706; published on Google Drive, which
+         asks a person before it gives large files. `data get` takes the copy that
+         https://github.com/allenai/allennlp-models trains on (training_config/vision)
 Files    snli_ve_{train,dev,test}.jsonl. `sentence2` is the hypothesis; the picture stands for
          `sentence1`, which nobody may read
 Metric   accuracy in percent; there is no server and no submission format, so predictions are rows
@@ -16,15 +18,22 @@ import msgspec
 
 from clipvil import sources
 from clipvil.columns import Interned, Strings, Tuples
-from clipvil.core import Data, Example, OfficialFile, Splits, Task
+from clipvil.core import Data, Download, Example, OfficialFile, Splits, Task
 from clipvil.files import find, read_rows, write_jsonl
 from clipvil.progress import say
 from clipvil.tasks import _entailment
 from clipvil.tasks.base import COLOURS, Questions, distinct, of_split, picture_name, tiny_picture
 
 SOURCE = "https://github.com/necla-ml/SNLI-VE"
+COPY = "https://storage.googleapis.com/allennlp-public-data/snli-ve/snli_ve_{}.jsonl.gz"
 FILES = tuple(
-    OfficialFile(role="annotations", split=split, name=f"snli_ve_{split}.jsonl", source=SOURCE)
+    OfficialFile(
+        role="annotations",
+        split=split,
+        name=f"snli_ve_{split}.jsonl",
+        source=SOURCE,
+        download=Download(urls=(COPY.format(split),)),
+    )
     for split in ("train", "dev", "test")
 )
 PICTURES = OfficialFile(

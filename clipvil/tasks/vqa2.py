@@ -9,6 +9,7 @@ Files    v2_OpenEnded_mscoco_{split}_questions.json and v2_mscoco_{split}_annota
          arrays, each question with the COCO split of its picture
 Metric   https://visualqa.org/evaluation.html, in percent; theirs is rounded to two decimals, ours
          is not
+Known    the one server that has `vqa2@cp` has often not answered since 2022, as others report
 """
 
 from __future__ import annotations
@@ -92,8 +93,12 @@ FILES = tuple(
 CP_SOURCE = "https://computing.ece.vt.edu/~aish/vqacp"
 CP_YEARS = {"train": "train2014", "test": "val2014"}  # of tiny pictures; questions name their own
 CP_FILES = tuple(
-    OfficialFile(role=role, split=split, source=CP_SOURCE, name=f"vqacp_v2_{split}_{role}.json")
+    OfficialFile(
+        role=role, split=split, name=name, source=CP_SOURCE,
+        download=Download(urls=(f"{CP_SOURCE}/{name}",)),
+    )
     for role in ("questions", "annotations") for split in CP_YEARS
+    for name in (f"vqacp_v2_{split}_{role}.json",)
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import assert_never
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -52,6 +53,20 @@ def task(request: pytest.FixtureRequest) -> Task:
 def data(task: Task, tmp_path: Path) -> Data:
     task.tiny(tmp_path)
     return Data(tmp_path)
+
+
+def test_what_can_be_fetched_is_the_official_file_or_a_zip_with_it(task: Task) -> None:
+    """`data get` names what it fetches by the last part of the address."""
+    for file in (*task.files, *task.archives):
+        for url in file.download.urls if file.download else ():
+            address = urlsplit(url)
+            name = address.path.rpartition("/")[2]
+            assert address.scheme == "https" or address.netloc == "images.cocodataset.org"
+            assert name in (file.name, f"{file.name}.gz") or (
+                file.download and file.download.member.rpartition("/")[2] == file.name
+                and name.endswith(".zip")
+            )  # fmt: skip
+            assert file.source.startswith("https://") and not file.gate
 
 
 def test_a_task_is_called_like_its_file(task: Task) -> None:

@@ -7,7 +7,7 @@ Formats  https://visualqa.org/download.html, https://cocodataset.org/#format-dat
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -33,6 +33,7 @@ from clipvil.worlds.tabletop.scene import (
 )
 
 NUM_CAPTIONS: Final = 5
+TOGETHER: Final = 50
 TRAIN: Final = "train2014"
 _INFO: Final = {
     "description": "tabletop, the embedded world of clipvil", "url": "", "version": "1.0",
@@ -144,30 +145,41 @@ class Captions:
 
 
 class Hypotheses:
-    """SNLI-VE: three sentences about a picture, one a label; every tenth train picture is dev's."""
+    """SNLI-VE: sentences about a picture, one a label; every tenth train picture is dev's.
+
+    Sentences are spread over fifty pictures at a time: among so many nearly all find their three.
+    """
 
     def __init__(self, split: str, seed: int) -> None:
         self.seed, self.train = seed, split == TRAIN
         parts = ("train", "dev") if self.train else ("test",)
         self.names = tuple(f"snli_ve_{part}.jsonl" for part in parts)
-        self._rows = tuple(list[Row]() for _ in parts)
+        self._pages = tuple(list[Page]() for _ in parts)
 
     def add(self, page: Page) -> None:
-        """The sentences about a picture, if it has room for all three labels."""
-        rows = self._rows[self.train and page.number % 10 == 0]
-        caption = f"{page.number}.jpg#0"
-        for said in hypotheses(page.asked.scene.things, Dice(self.seed, HYPOTHESIS, page.number)):
-            rows.append({
-                "Flickr30K_ID": str(page.number), "captionID": caption,
-                "pairID": f"{caption}r1{said.label[0]}", "gold_label": said.label,
-                "annotator_labels": [said.label], "sentence1": "",
-                "sentence2": spell(said.text, page.colours),
-            })  # fmt: skip
+        """What its sentences are depends on the pictures around."""
+        self._pages[self.train and page.number % 10 == 0].append(page)
 
     def write(self, root: Path) -> None:
         """One file a part."""
-        for name, rows in zip(self.names, self._rows, strict=True):
-            write_jsonl(root / name, rows)
+        for name, pages in zip(self.names, self._pages, strict=True):
+            write_jsonl(root / name, self._rows(pages))
+
+    def _rows(self, pages: Sequence[Page]) -> Iterator[Row]:
+        for start in range(0, len(pages), TOGETHER):
+            some = pages[start : start + TOGETHER]
+            dice = Dice(self.seed, HYPOTHESIS, some[0].number)
+            told = hypotheses([page.asked.scene.things for page in some], dice)
+            for page, hypothesis in (
+                (p, h) for p, all in zip(some, told, strict=True) for h in all
+            ):
+                caption = f"{page.number}.jpg#0"
+                yield {
+                    "Flickr30K_ID": str(page.number), "captionID": caption,
+                    "pairID": f"{caption}r1{hypothesis.label[0]}",
+                    "gold_label": hypothesis.label, "annotator_labels": [hypothesis.label],
+                    "sentence1": "", "sentence2": spell(hypothesis.text, page.colours),
+                }  # fmt: skip
 
 
 class Choices:

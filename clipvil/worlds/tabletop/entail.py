@@ -1,12 +1,13 @@
-"""Hypotheses about a scene: entailed by it, neutral to it, or contradicting it.
+"""Hypotheses about pictures: entailed by one, neutral to another, contradicted by a third.
 
-Weight is not to be seen, only its sign: in this world striped things are heavy and dotted ones are
-light; of plain ones nobody can say. A picture has three hypotheses, one a label, or none. Which
-thing a sentence is about is named by what says nothing of its texture, and heavy and light
-exchange the labels: so the words alone say nothing at all.
+"The star is red." is entailed by a picture whose only star is red, and contradicted by one whose
+only star is not, nor anything else there. A picture without a star is no evidence of either; that
+something else is red in it keeps the colour alone from telling so. What is true of one picture is
+said of two others as well: every sentence has every label equally often, exactly, and so the words
+alone say nothing at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,45 +15,69 @@ from clipvil.worlds.tabletop.kinds import HUES
 from clipvil.worlds.tabletop.scene import SHAPES, Dice, Thing
 
 LABELS: Final = ("entailment", "neutral", "contradiction")
-PLAIN: Final = 0  # texture
-SAYINGS: Final = (  # of heavy and of light things
-    ("The {} is heavy.", "The {} weighs a lot.", "It takes strong arms to lift the {}."),
-    ("The {} is light.", "The {} weighs little.", "A child could lift the {}."),
-)
+Things = Sequence[Thing]
 
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A sentence about a scene; `text` holds colours as `<3>`."""
+    """A sentence about a picture; `text` holds colours as `<3>`."""
 
     text: str
     label: str
 
 
-def hypotheses(things: Sequence[Thing], dice: Dice) -> tuple[Hypothesis, ...]:
-    """Three sentences with the three labels, or none where a label finds nothing to speak of."""
-    named = [(thing, name) for thing in things for name in _names(things, thing)]
-    plain = [pair for pair in named if pair[0].texture == PLAIN]
-    marked = [pair for pair in named if pair[0].texture != PLAIN]
-    if not plain or not marked:
-        return ()
-    made = []
-    for label in LABELS:
-        some = plain if label == "neutral" else marked
-        thing, name = some[dice.pick(len(some))]
-        light = dice.pick(2)  # of plain things either may be said
-        if label != "neutral":
-            light = (thing.texture - 1) ^ (label == "contradiction")
-        said = SAYINGS[light]
-        made.append(Hypothesis(said[dice.pick(len(said))].format(name), label))
-    return tuple(made)
+def hypotheses(pictures: Sequence[Things], dice: Dice) -> list[list[Hypothesis]]:
+    """At most three sentences about each of some pictures, with different labels.
+
+    A sentence that finds no picture to contradict it, or none to be neutral to it, is not said.
+    """
+    true = list[tuple[int, Thing]]()
+    for place, things in enumerate(pictures):
+        alone = [thing for thing in things if _count(things, thing) == 1]
+        if alone:
+            true.append((place, alone[dice.pick(len(alone))]))
+    neutral = _spread(true, pictures, _neutral, dice)
+    against = _spread(true, pictures, _contradicts, dice)
+    made = [list[Hypothesis]() for _ in pictures]
+    for (place, thing), unsure, wrong in zip(true, neutral, against, strict=True):
+        text = f"The {SHAPES[thing.shape]} is {HUES[thing.colour]}."
+        if unsure is not None and wrong is not None:
+            for label, picture in zip(LABELS, (place, unsure, wrong), strict=True):
+                made[picture].append(Hypothesis(text, label))
+    return made
 
 
-def _names(things: Sequence[Thing], thing: Thing) -> list[str]:
-    """How to call a thing so that no other is meant, its texture kept secret."""
-    names = []
-    if sum(other.shape == thing.shape for other in things) == 1:
-        names.append(SHAPES[thing.shape])
-    if sum(other.colour == thing.colour for other in things) == 1:
-        names.append(f"{HUES[thing.colour]} object")
-    return names
+def _count(things: Things, one: Thing) -> int:
+    """How many things have the shape of one."""
+    return sum(thing.shape == one.shape for thing in things)
+
+
+def _shown(things: Things, one: Thing) -> bool:
+    """Whether something has the colour of one."""
+    return any(thing.colour == one.colour for thing in things)
+
+
+def _neutral(things: Things, said: Thing) -> bool:
+    return _count(things, said) == 0 and _shown(things, said)
+
+
+def _contradicts(things: Things, said: Thing) -> bool:
+    return _count(things, said) == 1 and not _shown(things, said)
+
+
+def _spread(
+    true: Sequence[tuple[int, Thing]],
+    pictures: Sequence[Things],
+    fits: Callable[[Things, Thing], bool],
+    dice: Dice,
+) -> list[int | None]:
+    """A picture of its own that fits, for as many sentences as possible."""
+    if not true:
+        return []
+    from scipy.optimize import linear_sum_assignment
+
+    table = [[fits(things, thing) for things in pictures] for _, thing in true]
+    bad = float(len(pictures))  # costs more than all that fit together
+    costs = [[dice.unit() if fit else bad for fit in row] for row in table]
+    places = linear_sum_assignment(costs)[1].tolist()  # there are never more sentences
+    return [place if row[place] else None for row, place in zip(table, places, strict=True)]
