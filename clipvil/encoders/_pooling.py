@@ -48,12 +48,13 @@ def pooled(
     tokens: Float[Tensor, "B N D"], query: nn.Linear, key: nn.Linear, value: nn.Linear, heads: int
 ) -> Float[Tensor, "B E"]:
     """What the first token sees in all of them, head by head."""
-    keys, values = (layer.weight.unflatten(0, (heads, -1)) for layer in (key, value))  # [H, K, D]
-    asked = query(tokens[:, 0]).unflatten(1, (heads, -1))  # [B, H, K]
+    width = tokens.shape[2]
+    keys, values = (layer.weight.view(heads, -1, width) for layer in (key, value))  # [H, K, D]
+    asked = query(tokens[:, 0]).view(len(tokens), heads, -1)  # [B, H, K]
     folded = torch.einsum("bhk,hkd->bhd", asked, keys)
     scale = keys.shape[1] ** -0.5
     # the same for all tokens, so it decides nothing: but every weight has to have a gradient
-    constant = scale * (asked * key.bias.unflatten(0, (heads, -1))).sum(2, keepdim=True)
+    constant = scale * (asked * key.bias.view(heads, -1)).sum(2, keepdim=True)
     looked = F.scaled_dot_product_attention(
         folded, tokens, tokens, constant.expand(-1, -1, tokens.shape[1]), scale=scale
     )  # [B, H, D]
