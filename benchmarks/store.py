@@ -1,5 +1,7 @@
 """Random reads from the feature store and from the formats of others; rows in store.csv.
 
+    python benchmarks/store.py [--items 500] [--quick]
+
 500 grids of 196 x 2,048 numbers, batches of 64 at random, files in the page cache. A figure is GB
 of fp16 payload a CPU second, whatever type a format holds: the original files keep fp32 in TSV and
 npz. The limit is a copy of as many bytes from memory to memory.
@@ -9,14 +11,11 @@ from __future__ import annotations
 
 import argparse
 import binascii
-import csv
 import pickle
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 import h5py
@@ -24,6 +23,7 @@ import lmdb
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from races import append, hardware
 
 from clipvil.features.convert import Given, convert
 from clipvil.features.store import Store
@@ -34,12 +34,6 @@ ROUNDS = 5  # every format once a round, so that all share what else the machine
 SLOW = 8  # items a batch of formats a hundred times slower
 Array = NDArray[np.generic]
 Read = Callable[[list[int], Array], None]  # items into a batch [B, N, D], fp16
-
-
-def cpu() -> str:
-    """Model of the processor."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((x.partition(": ")[2] for x in lines if x.startswith("model name")), "unknown")
 
 
 def write(root: Path, items: int) -> None:
@@ -111,13 +105,13 @@ def readers(root: Path, items: int) -> dict[str, Read]:
     }
 
 
-def measure(root: Path, items: int) -> dict[str, list[float]]:
+def measure(root: Path, items: int, rounds: int) -> dict[str, list[float]]:
     """GB of payload a CPU second, by format, round by round."""
     out = np.zeros((BATCH, CELLS, WIDTH), np.float16)
     found = readers(root, items)
     rates: dict[str, list[float]] = {name: [] for name in found}
     draw = np.random.default_rng(1)
-    for round_ in range(ROUNDS + 1):
+    for round_ in range(rounds + 1):
         for name, read in found.items():
             count = min(items, SLOW if name.startswith(("TSV", "npz")) else BATCH)
             chosen = [int(k) for k in draw.choice(items, count, replace=False)]
@@ -133,26 +127,20 @@ def main() -> None:
     """Write, read, print and append."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=500)
-    parser.add_argument("--csv", type=Path, default=Path(__file__).with_suffix(".csv"))
-    given = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="see that it runs, on one batch")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    items = BATCH if asked.quick else asked.items
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder), given.items)
-        rates = measure(Path(folder), given.items)
-    limit = max(rates["memcpy"])
-    new = not given.csv.is_file()
-    with given.csv.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(
-                ["date", "processor", "python", "items", "store", "GB/s best", "GB/s median"]
-            )
-        for name, found in rates.items():
-            best, median = max(found), statistics.median(found)
-            writer.writerow(
-                [date.today(), cpu(), platform.python_version(), given.items, name,
-                 f"{best:.3g}", f"{median:.3g}"]
-            )  # fmt: skip
-            print(f"{name:28}{best:8.2f} ({median:.2f}) GB/s, {best / limit:.0%} of memcpy")
+        write(Path(folder), items)
+        rates = measure(Path(folder), items, 1 if asked.quick else ROUNDS)
+    limit = statistics.median(rates["memcpy"])
+    for name, found in rates.items():
+        best, median = max(found), statistics.median(found)
+        row = hardware() | {"items": str(items), "store": name, "GB/s best": f"{best:.3g}"}
+        row |= {"GB/s median": f"{median:.3g}", "of memcpy": f"{median / limit:.3f}"}
+        append(Path(__file__).with_suffix(".csv"), row)
+        print(f"{name:28}{best:8.2f} ({median:.2f}) GB/s, {median / limit:.0%} of memcpy")
 
 
 if __name__ == "__main__":

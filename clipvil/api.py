@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipvil import encoders as encoder_families
 from clipvil import models, progress, recipes, tasks
-from clipvil.core import Data, Moves, Task, UsageError
+from clipvil.core import Data, Moves, UsageError
 from clipvil.evaluate.protocol import Shots
 from clipvil.evaluate.splits import Source
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from clipvil.explain.captions import Looks
     from clipvil.train.fit import Fitted
     from clipvil.train.recipe import Recipe
-
-FEATURES = "features:"  # stands before a path where an encoder is named
 
 
 def plan(
@@ -52,6 +50,7 @@ def plan(
     """A comparison, checked but not started: unknown names and missing files end here.
 
     Args
+        encoders: by family and name, or `features:PATH`, a store that stands in one's place
         shots: shares like `5%` or counts like `100` of training examples
         seeds: repetitions a cell
         baseline: the encoder that the others are compared with, by default the first
@@ -62,17 +61,21 @@ def plan(
         files: (role, split) -> path of a task's file that has another name
     """
     from clipvil.evaluate.compare import Comparison, rows_beside
+    from clipvil.evaluate.seen import is_given, stores_at
 
     if not encoders:
         raise UsageError("name at least one encoder; `clipvil list encoders` shows some")
     for name in encoders:
-        encoder_families.parse(name)
+        if not is_given(name):
+            encoder_families.parse(name)
     if model not in models.names() and not model.startswith("module:"):
         models.load(model)
     tasks.load(task)
     named = recipe if isinstance(recipe, str) else recipes.default(task, model)
     made = recipes.load(named) if recipe is None or isinstance(recipe, str) else recipe
     trainable(task, made)
+    for name in filter(is_given, encoders):
+        stores_at(name, made.sight)
     for amount in shots:
         Shots(amount)
     root = Path(data)
@@ -118,8 +121,12 @@ def trainable(task: str, recipe: Recipe[Any]) -> None:
 def estimate(comparison: Comparison) -> Estimate:
     """Minutes and bytes that a comparison will take, from trying a few pictures and steps."""
     from clipvil.evaluate.estimate import estimate as measure
+    from clipvil.evaluate.seen import given, is_given
 
-    return measure(comparison, [encoder_families.load(name) for name in comparison.encoders])
+    names, load = comparison.encoders, encoder_families.load
+    return measure(
+        comparison, [given(n, comparison.source) if is_given(n) else load(n) for n in names]
+    )
 
 
 def run(comparison: Comparison, command: str = "clipvil.compare(...)") -> list[Record]:
@@ -131,7 +138,7 @@ def run(comparison: Comparison, command: str = "clipvil.compare(...)") -> list[R
     from clipvil.evaluate.compare import run_cells
     from clipvil.evaluate.gathering import gather_all
     from clipvil.evaluate.result import ABOUT, RESULTS, write_about, write_records
-    from clipvil.evaluate.run import Arm
+    from clipvil.evaluate.seen import is_given
     from clipvil.evaluate.splits import all_pictures
     from clipvil.evaluate.summary import summarise
     from clipvil.evaluate.workers import Workers
@@ -139,12 +146,12 @@ def run(comparison: Comparison, command: str = "clipvil.compare(...)") -> list[R
     from clipvil.report import page
 
     with locked(comparison.out), Workers(comparison.jobs) as workers:
-        gathered = gather_all(comparison, all_pictures(comparison.source), workers)
-        seen = list[Arm]()
+        needed = not all(map(is_given, comparison.encoders))
+        pictures = all_pictures(comparison.source, needed=needed)
+        gathered = gather_all(comparison, pictures, workers)
         for name, some in gathered.items():
             tell_failures(name, some.found.failures)
-            fingerprint, stores = some.encoder.card.fingerprint, some.found.stores
-            seen.append(Arm(name=name, encoder=name, fingerprint=fingerprint, stores=stores))
+        seen = [some.arm for some in gathered.values()]
         done = run_cells(workers, comparison, seen)
         scores = collect(comparison, done)
         records = summarise(scores, comparison.source.load(), baseline=comparison.baseline)
@@ -184,20 +191,21 @@ def shortened(name: str, most_steps: int) -> Recipe[Any]:
     return replace(recipe, stages=stages, rates=())
 
 
-def given_features(named: str, task: Task) -> Arm:
-    """What stands in an encoder's place where features of views are given, as R2R's are.
+def given_features(named: str, source: Source, sight: str) -> Arm:
+    """What stands in an encoder's place where features are given; for walks, files of views too.
 
     Raises
-        UsageError: the task looks at pictures
-        FileNotFoundError: no such file or store
+        UsageError, FileNotFoundError, ValueError: as `evaluate.seen.given`
     """
     from clipvil.evaluate.run import Arm
+    from clipvil.evaluate.seen import FEATURES, given, stores_at
     from clipvil.features.views import stamp
 
-    if not isinstance(task.answer, Moves):
-        raise UsageError(f"{FEATURES}PATH is for walks; {task.name} takes an encoder")
-    path = Path(named.removeprefix(FEATURES))
-    return Arm(name=named, fingerprint=stamp([path], []), stores=(path,))
+    if isinstance(source.load().answer, Moves):
+        path = Path(named.removeprefix(FEATURES))
+        return Arm(name=named, fingerprint=stamp([path], []), stores=(path,))
+    stores_at(named, sight)
+    return given(named, source).arm
 
 
 def train(
@@ -214,11 +222,12 @@ def train(
 ) -> Fitted:
     """Encode what is missing and train one model in the run folder `out`.
 
-    For walks `encoder` may be `features:PATH`: views in R2R's TSV or HDF5, or in a store.
+    `encoder` may be `features:PATH`: a store, or for walks also views in R2R's TSV or HDF5.
     """
     from clipvil.encoders.base import device
     from clipvil.evaluate.cell import fit_cell
     from clipvil.evaluate.run import Arm, Plan
+    from clipvil.evaluate.seen import is_given
     from clipvil.evaluate.splits import all_pictures
     from clipvil.features.lookup import gather
     from clipvil.train.fit import processes
@@ -226,8 +235,8 @@ def train(
     made = recipes.load(recipe) if isinstance(recipe, str) else recipe
     source = Source(task, Data(Path(data), dict(files or {})))
     trainable(task, made)
-    if encoder.startswith(FEATURES):
-        arm = given_features(encoder, tasks.load(task))
+    if is_given(encoder):
+        arm = given_features(encoder, source, made.sight)
     else:
         loaded = encoder_families.load(encoder).to(device())
         where = Path(store) if store is not None else Path(out) / "stores"
@@ -296,8 +305,9 @@ def preview(
 ) -> dict[str, Any]:
     """What `train` with these arguments is made from and takes; weights are not needed for it."""
     from clipvil.evaluate.preview import preview as look
+    from clipvil.evaluate.seen import is_given
 
-    if encoder.startswith(FEATURES):
+    if is_given(encoder):
         raise UsageError(f"what {encoder} takes is not told before: give an encoder")
     made = recipes.load(recipe) if isinstance(recipe, str) else recipe
     source = Source(task, Data(Path(data), dict(files or {})))

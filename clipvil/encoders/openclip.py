@@ -36,7 +36,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from clipvil.core import UsageError
-from clipvil.encoders import _options, _shapes, _weights
+from clipvil.encoders import _options, _pooling, _shapes, _weights
 from clipvil.encoders._openclip_files import find, tensors, tokenizer
 from clipvil.encoders.base import Card, Encoder, Preprocessing, hash_weights
 
@@ -74,10 +74,17 @@ class Layers(nn.Module):
     ) -> tuple[Float[Tensor, "B D R C"], Float[Tensor, "B P"]]:
         """The first of the layers asked for, and the embedding."""
         visual: Any = self.visual
+        attends = isinstance(visual, ModifiedResNet)
         seen = visual.forward_intermediates(
-            pixels, indices=self.indices, normalize_intermediates=self.normed
+            pixels,
+            indices=self.indices,
+            normalize_intermediates=self.normed,
+            intermediates_only=attends,
         )
-        return seen["image_intermediates"][0], seen["image_features"]
+        grids = seen["image_intermediates"]
+        if attends:
+            return grids[0], _pooling.openclips(visual.attnpool, grids[-1])
+        return grids[0], seen["image_features"]
 
 
 class Intermediate(nn.Module):

@@ -26,11 +26,12 @@ from typing import Any
 import timm
 import torch
 from jaxtyping import Float
+from timm.layers import AttentionPool2d
 from torch import Tensor, nn
 
 from clipvil import registry
 from clipvil.core import UsageError
-from clipvil.encoders import _options, _shapes, _weights
+from clipvil.encoders import _options, _pooling, _shapes, _weights
 from clipvil.encoders.base import Card, Encoder, Preprocessing, hash_weights
 
 OPTIONS = ("size", "fit", "layer", "weights", "seed", "precision", "positions")
@@ -72,6 +73,9 @@ class Intermediate(nn.Module):
         grid = grids[0].permute(0, 2, 3, 1)  # [B, R, C, D]
         if not self.taking.pools:
             return grid, None
+        if isinstance(getattr(network, "head", None), AttentionPool2d):
+            pooled = _pooling.timms(network.head, final)
+            return grid, network.head.proj(pooled) if self.taking.projected else pooled
         return grid, network.forward_head(final, pre_logits=not self.taking.projected)
 
 

@@ -27,10 +27,10 @@ from clipvil.core import (
 )
 from clipvil.evaluate import cell, splits
 from clipvil.evaluate.compare import Comparison
-from clipvil.evaluate.gathering import Seen
 from clipvil.evaluate.protocol import Shots, available, clusters, seeds
 from clipvil.evaluate.result import About, EncoderCost, Seed, Shown
 from clipvil.evaluate.run import Plan, answers_name, environment, read_known
+from clipvil.evaluate.seen import Seen
 from clipvil.evaluate.summary import CellScores, Questions
 from clipvil.files import read_json
 
@@ -124,16 +124,18 @@ def shown(comparison: Comparison, plans: Sequence[Plan]) -> list[Shown]:
         mixed = hashlib.sha256(example.id.encode()).hexdigest()  # no kind of question comes first
         if spread > 0:
             row = Shown(
-                id=example.id, question=spoken(example, example.text), picture=picture,
+                id=example.id, question=spoken(example, example.text), picture=picture or None,
                 reference=told(example), answers=texts, scores=scores,
             )  # fmt: skip
             rows.append((-spread, mixed, row))
     chosen = list[Shown]()
     for _, _, row in sorted(rows, key=lambda r: r[:2]):
-        if row.picture not in taken and len(chosen) < SHOWN:
-            assert row.picture is not None
+        if len(chosen) == SHOWN or row.picture in taken:
+            continue
+        if row.picture is not None:  # walks may have features of their views only
             taken.add(row.picture)
-            chosen.append(_with_picture(row, test.files[row.picture]))
+            row = _with_picture(row, test.files[row.picture])
+        chosen.append(row)
     return chosen
 
 
@@ -243,14 +245,16 @@ def about(
 
 
 def _cost(name: str, seen: Seen) -> EncoderCost:
-    card, found = seen.encoder.card, seen.found
-    stride, (height, width) = card.preprocessing.stride, card.preprocessing.size
+    card, found, grid = seen.card, seen.found, None
+    if card is not None:
+        stride, (height, width) = card.preprocessing.stride, card.preprocessing.size
+        grid = (height // stride, width // stride)
     return EncoderCost(
         name=name,
-        fingerprint=card.fingerprint,
-        parameters=card.parameters,
-        width=card.width,
-        grid=(height // stride, width // stride),
+        fingerprint=seen.fingerprint,
+        parameters=None if card is None else card.parameters,
+        width=seen.width,
+        grid=grid,
         seconds_per_1000=None if found.seconds is None else 1000 * found.seconds,
         bytes_per_picture=found.bytes,
     )

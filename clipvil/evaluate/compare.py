@@ -18,6 +18,7 @@ from clipvil.encoders import load_text
 from clipvil.errors import UsageError
 from clipvil.evaluate.result import Control
 from clipvil.evaluate.run import Arm, Plan
+from clipvil.evaluate.seen import is_given
 from clipvil.evaluate.splits import Source
 from clipvil.evaluate.workers import Workers, cell_job
 from clipvil.files import read_json, write_json
@@ -93,6 +94,9 @@ def with_text(encoders: Sequence[str]) -> tuple[str, ...]:
     """
     reasons = dict[str, str]()
     for name in encoders:
+        if is_given(name):
+            reasons[name] = "features have no text tower"
+            continue
         try:
             load_text(name)
         except UsageError as error:
@@ -106,14 +110,14 @@ def with_text(encoders: Sequence[str]) -> tuple[str, ...]:
 
 def arms(comparison: Comparison, seen: Sequence[Arm]) -> list[Arm]:
     """The encoders, then what stands beside them: always, and where it was asked for."""
-    base = next(arm for arm in seen if arm.encoder == comparison.baseline)
+    base = next(arm for arm in seen if arm.name == comparison.baseline)
     shuffled = replace(base, name=f"{base.name}, pictures shuffled", control="shuffled")
     always = [shuffled, Arm(name=TEXT, control="text"), Arm(name=PRIOR, control="prior")]
     asked = [
         replace(arm, name=f"{arm.name}, {ASKED[control]}", control=control)
         for control, encoders in comparison.beside.items()
         for arm in seen
-        if arm.encoder in encoders
+        if arm.name in encoders
     ]
     return [*seen, *always, *asked]
 

@@ -18,6 +18,7 @@ from clipvil.encoders.base import Encoder
 from clipvil.evaluate import protocol, splits, zero_shot
 from clipvil.evaluate.compare import TEXT, Comparison, arms, plans
 from clipvil.evaluate.run import Arm, Plan
+from clipvil.evaluate.seen import Seen
 from clipvil.features.lookup import missing
 from clipvil.train.recipe import Recipe
 
@@ -44,12 +45,17 @@ class Estimate:
         return self.encode_seconds + self.train_seconds + self.answer_seconds
 
 
-def estimate(comparison: Comparison, encoders: Sequence[Encoder]) -> Estimate:
-    """Try each encoder on a few pictures and the model on a step, and multiply."""
+def estimate(comparison: Comparison, encoders: Sequence[Encoder | Seen]) -> Estimate:
+    """Try each encoder on a few pictures and the model on a step, and multiply.
+
+    Args
+        encoders: in the comparison's order; what was given as features costs no encoding
+    """
     torch.set_num_threads(1)  # as many as a worker has
     source = comparison.source
     task = source.load()
-    files = splits.all_pictures(source)
+    given = [isinstance(one, Seen) for one in encoders]
+    files = splits.all_pictures(source, needed=not all(given))
     fitting = splits.part(source, task.splits.fit)
     select = splits.select(source)
     whole = protocol.available(
@@ -62,7 +68,9 @@ def estimate(comparison: Comparison, encoders: Sequence[Encoder]) -> Estimate:
     named = dict(zip(comparison.encoders, encoders, strict=True))
     stored = comparison.recipe.sight == "stored"
     todo = {
-        n: missing(e.card.fingerprint, files, comparison.store) if stored else []
+        n: missing(e.card.fingerprint, files, comparison.store)
+        if stored and isinstance(e, Encoder)
+        else []
         for n, e in named.items()
     }
     held = round(protocol.HELD * whole) if select is None else len(select.examples)
@@ -71,8 +79,11 @@ def estimate(comparison: Comparison, encoders: Sequence[Encoder]) -> Estimate:
     looks = [(name, 1 + (name == comparison.baseline)) for name in named]
     for name, times in [*looks, (None, 1)]:
         width, cells, own = 1, 1, Added()
-        if name is not None:
-            encoder, pictures = named[name], len(todo[name])
+        encoder = None if name is None else named[name]
+        if isinstance(encoder, Seen):
+            width, cells = encoder.width, encoder.cells
+        elif encoder is not None and name is not None:
+            pictures = len(todo[name])
             width, cells = encoder.card.width, native_cells(encoder)
             if pictures:
                 encode += pictures * encode_second(encoder, list(files.values()))

@@ -47,6 +47,16 @@ def looks(plan: Plan) -> bool:
     return plan.arm.encoder is not None and plan.recipe.sight != "stored"
 
 
+def reads_only(plan: Plan) -> bool:
+    """Whether features stand in the place of an encoder, so that no other picture has any."""
+    return plan.arm.encoder is None and bool(plan.arm.stores)
+
+
+def features_of(plan: Plan) -> Lookup:
+    """A run's stores; names in features that no encoder of ours made are not ours."""
+    return Lookup(plan.arm.stores, loosely=plan.arm.encoder is None)
+
+
 def walks(plan: Plan) -> bool:
     """Whether what is answered is a walk, on which one looks around."""
     return isinstance(plan.source.load().answer, Moves)
@@ -79,7 +89,7 @@ def statistics_of(plan: Plan, part: splits.Part, encoder: Encoder | None) -> Sta
     if walks(plan):
         found = around.statistics(plan.arm.stores, views(plan), atlas_of(part.examples))
     else:
-        found = Statistics.of(Lookup(plan.arm.stores), part.pictures, pooled=pooled)
+        found = Statistics.of(features_of(plan), part.pictures, pooled=pooled)
     write_statistics(path, found)
     return found
 
@@ -107,7 +117,7 @@ def sight(
     elif encoder is not None and statistics is not None:
         seen = live.Live(encoder, files, statistics)
     elif plan.arm.stores and statistics is not None:
-        lookup = Lookup(plan.arm.stores)
+        lookup = features_of(plan)
         lookup.expect(plan.arm.fingerprint)
         seen = Stored(lookup, statistics)
     else:

@@ -22,6 +22,7 @@ from clipvil.core import (
 from clipvil.evaluate import eyes, splits
 from clipvil.evaluate.cell import answers_of, restore
 from clipvil.evaluate.run import Plan, read_known, read_plan
+from clipvil.evaluate.seen import covered
 from clipvil.features.lookup import gather
 from clipvil.features.plan import named
 from clipvil.files.pictures import number
@@ -36,6 +37,11 @@ def answer_one(folder: Path, picture: Path, question: str, choices: Sequence[str
     plan = read_plan(folder)
     if eyes.walks(plan):
         raise UsageError(f"{folder} walks through buildings: ask it for a split, with --out")
+    if eyes.reads_only(plan):
+        raise UsageError(
+            f"{folder} was trained on features, and nobody here can make those of a picture: ask "
+            "it for a split, with --out"
+        )
     example = put(plan.source.load(), question, choices)
     known = read_known(plan)
     model, statistics, encoder = restore(plan, known)
@@ -125,4 +131,6 @@ def _encoded_and_answered(plan: Plan, part: splits.Part, mark: str | None) -> Ma
         where = plan.folder / ("stores" if mark is None else f"stores-{mark}")
         found = gather(eyes.encoder_of(plan), wanted, where)
         plan = replace(plan, arm=replace(plan.arm, stores=found.stores))
+    elif eyes.reads_only(plan) and not eyes.walks(plan):
+        covered(plan.arm.name, eyes.features_of(plan), part.pictures)
     return answers_of(plan, part, known, model, statistics, encoder)

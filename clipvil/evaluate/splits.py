@@ -193,8 +193,11 @@ def in_two(apart: Mapping[str, Collection[str]]) -> str | None:
     return None
 
 
-def all_pictures(source: Source) -> dict[str, Path]:
+def all_pictures(source: Source, *, needed: bool = True) -> dict[str, Path]:
     """Every picture that fitting, selecting and testing may look at.
+
+    Args
+        needed: that walks have no pictures is an error, as nobody has features of them either
 
     Raises
         ValueError: a picture stands in two of the splits, so that scores would be too good
@@ -214,7 +217,7 @@ def all_pictures(source: Source) -> dict[str, Path]:
         files |= some.files
     for _, test in tests(source):
         files |= test.files
-    if not files:
+    if needed and not files:
         raise ValueError(
             f"no views <scan>/<viewpoint>/<NN> of these walks under {source.data.root}: give those "
             "pictures, or features of them instead of an encoder"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from clipvil.features.store import Store
 from clipvil.files import read_json, write_json
+from clipvil.files.pictures import number
 
 if TYPE_CHECKING:
     from clipvil.encoders.base import Encoder
@@ -31,13 +32,26 @@ Affine = tuple[float, float, float, float]
 
 
 class Lookup:
-    """Grids by picture name, out of stores that share one fingerprint."""
+    """Grids by picture name, out of stores that share one fingerprint.
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    Args
+        loosely: names are not those of our own encoding: see `called`
+    """
+
+    def __init__(self, paths: Sequence[Path], *, loosely: bool = False) -> None:
         self._stores = [Store(path) for path in paths]
         self._place = {
             name: (store, index) for store in self._stores for name, index in store.ids.items()
         }
+        self._loosely = loosely
+        self._broken = dict[str, str]()
+        self._numbers = dict[int, str | None]()
+        if loosely:
+            for store in self._stores:
+                self._broken |= store.failures
+            for name in {*self._place, *self._broken}:
+                if (own := number(name)) is not None:  # several of one number: it tells nothing
+                    self._numbers[own] = None if own in self._numbers else name
         self.width = self._stores[0].width
         self.pooled_width = self._stores[0].pooled_width
 
@@ -54,12 +68,38 @@ class Lookup:
                     f"its fingerprint is {store.fingerprint[:8]}, not {str(fingerprint)[:8]}"
                 )
 
+    def called(self, picture: str) -> str | None:
+        """The stores' own name of a picture, None where they have not tried it.
+
+        Where they are searched loosely, that is the whole path, else the longest end of it that
+        they know, else its number in any of COCO's spellings.
+        """
+        if picture in self._place or not self._loosely:
+            return picture
+        parts = picture.split("/")
+        for name in ("/".join(parts[k:]) for k in range(len(parts))):
+            if name in self._place or name in self._broken:
+                return name
+        own = number(parts[-1])
+        return None if own is None else self._numbers.get(own)
+
+    def broken(self, picture: str) -> str | None:
+        """Why a picture's features could not be read when they were converted, if so."""
+        name = self.called(picture)
+        return None if name in self._place else self._broken.get(name or "")
+
     def __contains__(self, picture: str) -> bool:
-        return picture in self._place
+        return self.called(picture) in self._place
+
+    def _find(self, picture: str) -> tuple[Store, int]:
+        name = self.called(picture)
+        if name is None:
+            raise KeyError(picture)
+        return self._place[name]
 
     def grid(self, picture: str) -> tuple[int, int]:
         """Rows and columns of a picture's cells; regions, which lie in no grid, stand in a row."""
-        store, index = self._place[picture]
+        store, index = self._find(picture)
         return store.grid(index) or (1, store.cells(index))
 
     def affine(self, picture: str) -> Affine:
@@ -68,7 +108,7 @@ class Lookup:
         Raises
             ValueError: its cells lie in no grid
         """
-        store, index = self._place[picture]
+        store, index = self._find(picture)
         found = store.affine(index)
         if found is None:
             raise ValueError(
@@ -80,12 +120,12 @@ class Lookup:
 
     def read(self, picture: str) -> NDArray[Any]:
         """The grid of a picture, [N, D], a view of the file."""
-        store, index = self._place[picture]
+        store, index = self._find(picture)
         return store.read(index)
 
     def pooled(self, picture: str) -> NDArray[Any] | None:
         """The pooled vector of a picture, [P]; None where its encoder pools nothing."""
-        store, index = self._place[picture]
+        store, index = self._find(picture)
         return store.pooled(index)
 
 

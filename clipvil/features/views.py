@@ -86,6 +86,22 @@ def stamp(sources: Sequence[Path], viewpoints: Sequence[Viewpoint]) -> str:
     return found.hexdigest()
 
 
+def check(sources: Sequence[Path], viewpoints: Sequence[Viewpoint]) -> int:
+    """See that there are all views of `viewpoints`, reading one entry; gives W.
+
+    Raises
+        ValueError: a viewpoint or view is missing (how many, of which scans)
+    """
+    rows = {viewpoint: row for row, viewpoint in enumerate(viewpoints)}
+    filled, width = np.zeros((len(rows), VIEWS), bool), 0
+    for viewpoint, some, load in (one for source in sources for one in entries(source)):
+        if viewpoint in rows:
+            filled[rows[viewpoint], some] = True
+            width = width or load().shape[1]
+    lacking(viewpoints, filled)
+    return width
+
+
 def write(sources: Sequence[Path], viewpoints: Sequence[Viewpoint], place: Path) -> None:
     """Fill the table, whole or not at all."""
     rows = {viewpoint: row for row, viewpoint in enumerate(viewpoints)}

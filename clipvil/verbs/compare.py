@@ -18,7 +18,8 @@ class Verb:
     data: Path
     """folder with the task's files and pictures"""
     encoders: tuple[str, ...]
-    """encoders to compare, such as tiny:clip timm:resnet50_clip.openai"""
+    """encoders to compare, such as tiny:clip timm:resnet50_clip.openai; or features:STORE, features
+    that stand in one's place"""
     model: str = "mcan"
     """the model that reads what an encoder saw"""
     recipe: str | None = None

@@ -24,8 +24,8 @@ class Verb:
     data: Path
     """folder with the task's files and pictures"""
     encoder: str | None = None
-    """the encoder, such as tiny:clip; by default the row's; for walks also features:PATH, views in
-    R2R's TSV or HDF5 or in a store"""
+    """the encoder, such as tiny:clip; by default the row's; or features:STORE, features
+    that stand in its place, which for walks may be R2R's TSV or HDF5 too"""
     task: str | None = None
     """the task; by default what the recipe's name begins with"""
     shots: str = "100%"

@@ -120,14 +120,13 @@ def test_features_of_another_width_are_refused(tmp_path: Path) -> None:
         api.evaluate(run)
 
 
-def test_features_are_for_walks_and_pictures_for_encoders(tmp_path: Path) -> None:
-    source = features(tmp_path / "data", "r2r")
-    with pytest.raises(UsageError, match="is for walks; vqa2 takes an encoder"):
-        api.given_features(f"features:{source}", tasks.load("vqa2"))
+def test_walks_without_views_are_refused(tmp_path: Path) -> None:
+    source = splits.Source("r2r", Data(tmp_path / "data"))
+    tasks.load("r2r").tiny(tmp_path / "data")
     with pytest.raises(FileNotFoundError, match="no features"):
-        api.given_features("features:nothing.tsv", tasks.load("r2r"))
+        api.given_features("features:nothing.tsv", source, "stored")
     with pytest.raises(ValueError, match="no views <scan>/<viewpoint>/<NN> of these walks"):
-        splits.all_pictures(splits.Source("r2r", Data(tmp_path / "data")))
+        splits.all_pictures(source)
 
 
 def pictures(root: Path) -> None:

@@ -55,7 +55,11 @@ def test_at_the_native_size_it_is_open_clips_own(
     picture = pixels(side, side)
     with torch.inference_mode():
         seen, normal = encoder(picture), normalised(encoder, picture)
-        assert torch.equal(seen.pooled, model.encode_image(normal))
+        theirs = model.encode_image(normal)
+        if name == "resnet":  # one query is asked, not one a cell
+            torch.testing.assert_close(seen.pooled, theirs, atol=1e-6, rtol=1e-6)
+        else:
+            assert torch.equal(seen.pooled, theirs)
         grid = seen.grid.permute(0, 3, 1, 2)
         if name == "vit":
             model.visual.output_tokens = True

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,15 +58,24 @@ def noisy(width: int, height: int) -> Image.Image:
     return Image.fromarray(smooth).resize((width, height), Image.Resampling.BILINEAR)
 
 
-@pytest.mark.parametrize("name", ["grey.jpg", "cmyk.jpg", "turned.jpg", "a.png", "moving.gif"])
+@pytest.mark.parametrize(
+    "name",
+    ["grey.jpg", "camera.jpg", "cmyk.jpg", "turned.jpg", "xmp.jpg", "two.mpo", "a.png", "a.gif"],
+)
 def test_odd_pictures_are_as_near(name: str, tmp_path: Path) -> None:
-    picture, exif = noisy(60, 40), Image.Exif()
+    picture, exif, more = noisy(60, 40), Image.Exif(), dict[str, Any]()
     mode = {"grey.jpg": "L", "cmyk.jpg": "CMYK"}.get(name, "RGB")
-    if name == "turned.jpg":
-        exif[pictures.ORIENTATION] = 6
-    picture.convert(mode).save(tmp_path / name, exif=exif)
+    if name in ("camera.jpg", "turned.jpg"):
+        exif[pictures.ORIENTATION] = 6 if name == "turned.jpg" else 1
+    if name == "xmp.jpg":
+        more["xmp"] = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"/>'
+    if name == "two.mpo":
+        more |= {"save_all": True, "append_images": [picture]}
+    picture.convert(mode).save(tmp_path / name, exif=exif, **more)
     plain = pictures.read_jpeg(tmp_path / name)
-    assert (plain is not None) == (name == "grey.jpg")
+    assert (plain is not None) == (name in ("grey.jpg", "camera.jpg"))
+    if name in ("turned.jpg", "xmp.jpg"):
+        assert pictures.size(tmp_path / name) == (40, 60)
     assert apart(Preprocessing(size=(32, 32), stride=8), tmp_path / name).max() <= MOST
 
 

@@ -7,11 +7,13 @@ import safetensors.torch
 import timm
 import torch
 from PIL import Image
+from timm.layers import AttentionPool2d
 from torch import Tensor
 from torch.nn import functional as F
 
 from clipvil import encoders
 from clipvil.core import UsageError
+from clipvil.encoders import _pooling
 from clipvil.encoders.base import Encoder
 from tests.encoders import slow, small
 
@@ -135,8 +137,22 @@ def test_a_clip_resnets_own_pool_of_the_grid_is_its_image_embedding() -> None:
         seen, theirs = encoder(picture), plain.eval()(normalised(encoder, picture))
         own = network.head(seen.grid.permute(0, 3, 1, 2))
     assert seen.grid.shape == (1, 7, 7, 2048) and seen.pooled.shape == (1, 1024)
-    torch.testing.assert_close(seen.pooled, theirs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(seen.pooled, theirs, atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(own, theirs, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(7, 7), (5, 9)])
+def test_one_query_pools_as_timms_many(shape: tuple[int, int]) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        pool = AttentionPool2d(64, 7, 24, head_dim=16, qkv_separate=True).eval()
+        cells = torch.randn(2, 64, *shape)
+    for bias in (pool.q.bias, pool.k.bias, pool.v.bias):
+        bias.data = torch.linspace(-1, 1, 64)  # untrained ones are zero
+    theirs, ours = pool(cells), pool.proj(_pooling.timms(pool, cells))
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
+    wanted, found = (torch.autograd.grad(x.sum(), pool.parameters()) for x in (theirs, ours))
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_a_clip_models_pooled_vector_is_its_projection() -> None:

@@ -99,6 +99,8 @@ def test_compare_stores_nothing_where_pictures_are_encoded_in_the_loop(
         recipe=replace(RECIPE, sight=sight, rank=2), shots=["100%"], seeds=1, jobs=1,
         beside=("probe", "zero-shot"),
     )  # fmt: skip
+    broken = min((root / "data").glob("*val2014*.jpg"))
+    broken.write_bytes(broken.read_bytes()[:-60])  # its header is whole
     estimate = api.estimate(comparison)
     assert estimate.feature_bytes == 0 and estimate.pictures == {"tiny:clip": 0}
     assert estimate.encode_seconds == 0 < estimate.train_seconds
@@ -107,7 +109,9 @@ def test_compare_stores_nothing_where_pictures_are_encoded_in_the_loop(
     arms = {row.get("encoder") for row in read_jsonl(root / "out" / "results.jsonl")}
     beside = {f"tiny:clip, {row}" for row in ("pictures shuffled", "linear probe", "zero-shot")}
     assert {"tiny:clip", "text only", "answer prior", *beside} <= arms
-    assert ("LoRA of rank 2" in (root / "out" / "about.json").read_text()) == (sight == "lora")
+    told = (root / "out" / "about.json").read_text()
+    assert ("LoRA of rank 2" in told) == (sight == "lora")
+    assert "1 pictures could not be read and were shown as empty" in told
 
 
 def preview(root: Path, sight: Any, encoder: str) -> dict[str, Any]:
