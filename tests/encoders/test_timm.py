@@ -231,6 +231,7 @@ def test_a_hub_cache_brought_along_serves(lonely: Path) -> None:
     assert torch.equal(encoder.network.network.pos_embed, source.pos_embed)
 
 
+@pytest.mark.slow
 def test_a_size_that_a_network_refuses_is_rounded_down_to_whole_cells() -> None:
     encoder = encoders.load("timm:resnet50_clip.openai,weights=random,size=600x1000,fit=squash")
     assert encoder.preprocessing.target(640, 480) == (576, 992), "18 x 31 cells, as published"

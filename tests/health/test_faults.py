@@ -30,9 +30,9 @@ HEALTHY = [
     VIT,
     pytest.param(VIT + ",size=96x128,layer=-2", marks=pytest.mark.slow),
     pytest.param(VIT + ",precision=bf16", marks=pytest.mark.slow),
-    RESNET,
-    RESNET + ",layer=1,size=64",
-    "timm:test_efficientnet.r160_in1k,weights=random",
+    pytest.param(RESNET, marks=pytest.mark.slow),
+    pytest.param(RESNET + ",layer=1,size=64", marks=pytest.mark.slow),
+    pytest.param("timm:test_efficientnet.r160_in1k,weights=random", marks=pytest.mark.slow),
     pytest.param("timm:test_maxvit,weights=random", marks=pytest.mark.slow),
 ]
 ALWAYS = {"parity", "parity at a rectangle"}  # any fault may show there as well
@@ -267,6 +267,7 @@ def test_a_fault_is_caught_by_its_check(
         assert caught <= {check, *besides, *ALWAYS}, "and no other check is blamed"
 
 
+@pytest.mark.slow
 def test_positions_that_were_asked_to_be_zero_are_still_called_a_fault() -> None:
     spec = VIT + ",positions=zero"
     encoder, source = encoders.load(spec), sources.of(spec)

@@ -19,11 +19,7 @@ from clipvil.worlds import tabletop
 
 TRAIN2014 = 443_757  # questions
 QUICK = "clip_vil/vqa/pythia/clip-vit-b32"
-ROWS = [
-    name if name == QUICK else pytest.param(name, marks=pytest.mark.slow)
-    for name in recipes.rows()
-    if "/vqa/" in name
-]
+ROWS = [name for name in recipes.rows() if "/vqa/" in name]
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -96,6 +92,7 @@ def run(*given: str) -> int:
     return raised.value.code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_is_ready_to_run(
     name: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
