@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from clipvil import api, cli, tasks
+from clipvil import api, tasks
 from clipvil.core import UsageError
 from clipvil.explain.captions import looked
 from clipvil.explain.strip import checked, laid_over
+from tests.command import run as command
 from tests.models.captions import rows, small, some
 from tests.recipes.test_caption_tasks import small as recipe
 
@@ -57,7 +58,7 @@ def test_a_cell_lies_over_its_part_of_the_picture() -> None:
     assert over[0, 5].tolist() != over[0, 10].tolist()
 
 
-def test_a_run_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_explained(tmp_path: Path) -> None:
     tasks.load("caption").tiny(tmp_path / "data")
     made, run = recipe(), tmp_path / "run"
     few = replace(made.stages[0], least_steps=2, most_steps=2, validations=1)
@@ -66,10 +67,9 @@ def test_a_run_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     picture = tmp_path / "wide.png"
     Image.effect_noise((96, 48), 80).convert("RGB").save(picture)
     strip = tmp_path / "strip.png"
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["explain", str(run), "--image", str(picture), "--out", str(strip), "--json"])
-    assert ended.value.code == 0
-    told = json.loads(capsys.readouterr().out)
+    told = json.loads(
+        command("explain", str(run), "--image", str(picture), "--out", str(strip), "--json")
+    )
     assert [row["word"] for row in told["words"]] == told["caption"].split() != []
     for row in told["words"]:
         assert np.sum(row["attention"]) == pytest.approx(1.0, abs=1e-5)
