@@ -10,12 +10,11 @@ Known    words are not wrapped into marks of begin and end; the weights that the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -26,11 +25,11 @@ from clipvil.models._dropout import Dropout, drop
 from clipvil.models._late import late
 from clipvil.models._looking import TILES, Eyes, Listen, facing, fits, gather, question
 from clipvil.models._speaker import Paths, Speaker
+from clipvil.models._walked import State, Told, Use, Walk, imitated, rewarded
 from clipvil.models.base import Loss, said
 
 ANSWERS = (Moves,)
 MANY = 0.75  # share of walkers still going, below which those who stopped are left out
-NEAR = 3.0  # metres from the goal within which to stop is a success
 
 Choosing = Literal["teacher", "sample", "best"]
 
@@ -53,53 +52,6 @@ class Config:
     speaker_dropout: float = 0.6
     channel_dropout: float = 0.4  # of whole channels, in buildings that nobody described
     undescribed: float = 0.6  # weight of the teacher's choices there
-
-
-class State(NamedTuple):
-    """Where walkers are in their walks and in their minds."""
-
-    place: Int[Tensor, " B"]
-    view: Int[Tensor, " B"]
-    hidden: Float[Tensor, "B H"]
-    cell: Float[Tensor, "B H"]
-    heard: Float[Tensor, "B H"]  # the hidden state joined with the words attended to
-
-
-class Use(NamedTuple):
-    """The large layers that are used at every step of a walk; see `late`."""
-
-    around: Callable[[Tensor], Tensor]
-    ahead: Callable[[Tensor], Tensor]
-    inward: Callable[[Tensor], Tensor]
-    onward: Callable[[Tensor], Tensor]
-
-
-class Told(NamedTuple):
-    """An instruction as it was understood, and what it is followed with."""
-
-    words: Float[Tensor, "B T H"]
-    real: Bool[Tensor, "B T"]
-    use: Use
-
-
-@dataclass(slots=True)
-class Walk:
-    """What was chosen step by step; `place` and `view` of all walkers, from the start on.
-
-    The rest is of R walkers, `rows` of the batch: those who have long stopped are left out, and
-    `alive` tells who else chose at a step. `last` and `told` are of the rows of the last step.
-    """
-
-    place: list[Int[Tensor, " B"]]
-    view: list[Int[Tensor, " B"]]
-    rows: list[Int[Tensor, " R"]]
-    choice: list[Int[Tensor, " R"]]
-    alive: list[Bool[Tensor, " R"]]
-    hidden: list[Float[Tensor, "R H"]]
-    logits: list[Float[Tensor, "R K1"]]
-    listened: list[Float[Tensor, "R T"]]
-    last: State
-    told: Told
 
 
 class Model(nn.Module):
@@ -275,40 +227,14 @@ class Model(nn.Module):
         return Paths(*(torch.stack(some, 1) for some in (places[:-1], views[:-1], choices, alive)))
 
     def _imitated(self, batch: WalkBatch, eyes: Eyes) -> Float[Tensor, ""]:
-        gone = self.walk(batch, eyes, "teacher")
-        lost = [
-            F.cross_entropy(logits.float(), choice, reduction="none")[alive].sum()
-            for logits, choice, alive in zip(gone.logits, gone.choice, gone.alive, strict=True)
-        ]
-        return torch.stack(lost).sum()
+        return imitated(self.walk(batch, eyes, "teacher"))
 
     def _rewarded(self, batch: WalkBatch, eyes: Eyes) -> Float[Tensor, ""]:
-        """Advantage actor-critic over one sampled walk each, a live step on average."""
         gone = self.walk(batch, eyes, "sample")
-        stop = batch.ground.places.shape[1]
-        away = [batch.ground.distance(place, batch.goal) for place in gone.place]
-        later = torch.zeros_like(away[0])  # what is still to be earned, of all walkers
         with torch.no_grad():
             after, _, _ = self(gone.last, gone.told, eyes)
-            going = gone.alive[-1] & (gone.choice[-1] != stop)
-            later[gone.rows[-1]] = self.critic(after.hidden)[:, 0].float() * going
-        total, count = later.new_zeros(()), later.new_zeros(())
-        for t in reversed(range(len(gone.choice))):
-            rows, alive, stops = gone.rows[t], gone.alive[t].float(), gone.choice[t] == stop
-            moved = (away[t] - away[t + 1])[rows].sign()
-            ended = torch.where(away[t][rows] < NEAR, 2.0, -2.0)
-            reward = torch.where(stops, ended, moved) * alive
-            worth = self.config.discount * later[rows] + reward
-            later = later.index_copy(0, rows, worth)
-            policy = gone.logits[t].float().log_softmax(-1)
-            chosen = policy.gather(1, gone.choice[t][:, None])[:, 0]
-            value = self.critic(gone.hidden[t])[:, 0].float()
-            # of what nobody can choose the logarithm is -inf, and has no gradient to speak of
-            open_ = -(policy.exp() * policy.clamp_min(-1e4)).sum(-1)
-            lost = (
-                -chosen * (worth - value).detach()
-                + 0.5 * (worth - value) ** 2
-                - self.config.entropy * open_
-            )
-            total, count = total + (lost * alive).sum(), count + alive.sum()
-        return total / count
+            worth = self.critic(after.hidden)[:, 0].float()
+        return rewarded(
+            gone, batch.ground, batch.goal, self.critic, worth, discount=self.config.discount,
+            entropy=self.config.entropy,
+        )  # fmt: skip
