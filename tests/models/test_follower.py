@@ -13,7 +13,8 @@ from clipvil.answers.moves import Known, walked
 from clipvil.core import Walked
 from clipvil.data.walks import WalkBatch
 from clipvil.models._looking import Eyes, Seen, facing, fits, gather, question
-from clipvil.models.follower import Model, State
+from clipvil.models._walked import State
+from clipvil.models.follower import Model
 from clipvil.tasks import r2r
 from clipvil.train import keep
 from clipvil.train.fit import fit
@@ -43,7 +44,8 @@ def model(batch: WalkBatch) -> Model:
 
 @pytest.mark.parametrize("split", ["train", "val_seen", "val_unseen"])
 def test_the_teacher_always_succeeds(shared: Path, split: str) -> None:
-    examples = walks(shared, split)
+    several = walks(shared, split)  # all instructions of a path are led along the same way
+    examples = [example for example in several if example.id.endswith("_0")]
     ready, said = data(examples, width=1), dict[str, Any]()
     model = small(2, 1)
     for start in range(0, len(examples), 512):
@@ -240,8 +242,8 @@ def test_the_speaker_learns_what_is_said_of_a_way(batch: WalkBatch, model: Model
         getattr(batch, name) for name in ("place", "view", "goal", "pairs", "ground")
     ))  # fmt: skip
     short = rows(short, [0, 3, 6])
-    optimizer = torch.optim.AdamW(model.speaker.parameters(), lr=1e-2)
-    for _ in range(120):
+    optimizer = torch.optim.AdamW(model.speaker.parameters(), lr=2e-2)
+    for _ in range(80):
         optimizer.zero_grad()
         model.describe(short).total.backward()
         optimizer.step()
@@ -293,7 +295,7 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(shared: Path, tmp_path: Path
     """Sampled walks, dropout and ways that nobody described: all of it is in the checkpoint."""
     _, ready, batch = some(shared)
     stage = Stage(
-        objective="back_translate", epochs=6, batch=8, optimizer="rmsprop", clip=40.0, validations=3
+        objective="back_translate", epochs=4, batch=8, optimizer="rmsprop", clip=40.0, validations=2
     )
 
     def stop(step: int, steps: int) -> None:
@@ -301,7 +303,7 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(shared: Path, tmp_path: Path
             raise KeyboardInterrupt
 
     def run(folder: Path, watch: Any) -> bytes:
-        model = small(int(batch.words.max()) + 1, dropout=0.3, view_dropout=0.3)
+        model = small(int(batch.words.max()) + 1, dropout=0.3, view_dropout=0.3, longest=12)
         fit(model, stage, examples=8, batch=ready.batch, validate=lambda model: 0.0,
             run=folder, seed=0, watch=watch)  # fmt: skip
         return (folder / "last.safetensors").read_bytes()

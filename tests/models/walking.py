@@ -1,5 +1,6 @@
 """A small ground to walk on, and a small follower."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ SMALL = {
 }  # fmt: skip
 
 
+@cache
 def walks(shared: Path, split: str) -> Any:
     """Published episodes on the shared scans."""
     folder = shared / "vln"
@@ -38,14 +40,14 @@ def noise(atlas: Atlas, width: int = 16) -> Ground:
 def data(examples: Any, longest: int = 200, width: int = 16, **options: Any) -> WalkData:
     """Episodes on random views."""
     atlas, words = atlas_of(examples), ranked(example.words for example in examples)
-    pairs = undescribed(atlas, atlas.scans)
-    return WalkData(examples, atlas, noise(atlas, width), words, longest, pairs=pairs, **options)
+    return WalkData(examples, atlas, noise(atlas, width), words, longest, **options)
 
 
 def some(shared: Path, count: int = 8) -> tuple[list[Example], WalkData, WalkBatch]:
     """A few training episodes."""
     examples = walks(shared, "train")[:count]
-    ready = data(examples)
+    atlas = atlas_of(examples)
+    ready = data(examples, pairs=undescribed(atlas, atlas.scans))
     return examples, ready, ready.batch(np.arange(count))
 
 
