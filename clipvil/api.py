@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from clipvil.evaluate.result import Record
     from clipvil.evaluate.run import Arm
     from clipvil.explain.captions import Looks
+    from clipvil.explain.walks import Gallery
     from clipvil.train.fit import Fitted
     from clipvil.train.recipe import Recipe
 
@@ -371,3 +372,25 @@ def explain(run: str | Path, picture: str | Path, out: str | Path | None = None)
     if strip is not None:
         draw(looks, Path(picture), strip)
     return looks
+
+
+def explain_walks(
+    run: str | Path,
+    out: str | Path | None = None,
+    *,
+    data: str | Path | None = None,
+    split: str | None = None,
+    images: str | Path | None = None,
+    limit: int | None = None,
+) -> Gallery:
+    """Some of a follower's best, median and worst walks of a split, step by step; a page in `out`.
+
+    `images` is a folder of pictures <scan>/<viewpoint>/<NN> of the views.
+    """
+    from clipvil.explain import walks, walks_page
+
+    root, views = (None if path is None else Path(path) for path in (data, images))
+    gallery = walks.follow(Path(run), None if root is None else Data(root), split, limit, views)
+    if out is not None:
+        walks_page.write(Path(out), gallery)
+    return gallery

@@ -183,7 +183,7 @@ class WalkData:
         cut: bool = False,
         pairs: NDArray[np.int64] | None = None,
     ) -> None:
-        self.atlas, self.ground = atlas, ground
+        self.atlas, self.ground, self.longest = atlas, ground, longest
         lengths = [len(split_words(example.words)) for example in examples]
         long = [k for k, length in enumerate(lengths) if length > longest]
         if long and not cut:

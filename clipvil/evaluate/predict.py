@@ -6,7 +6,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
+from torch import nn
+
+from clipvil.answers.base import Known
 from clipvil.core import (
     Answer,
     Choices,
@@ -19,6 +23,8 @@ from clipvil.core import (
     Text,
     UsageError,
 )
+from clipvil.data.sight import Statistics
+from clipvil.encoders.base import Encoder
 from clipvil.evaluate import eyes, splits
 from clipvil.evaluate.cell import answers_of, restore
 from clipvil.evaluate.run import Plan, read_known, read_plan
@@ -79,16 +85,22 @@ def answer_split(
     Pictures that no store of the run has are encoded into one beside it.
     """
     plan = read_plan(folder)
-    task = plan.source.load()
+    part, mark = asked(plan, data, split, limit)
+    said = _encoded_and_answered(plan, part, mark)
+    plan.source.load().write(out, said)
+    return len(said)
+
+
+def asked(
+    plan: Plan, data: Data | None, split: str | None, limit: int | None
+) -> tuple[splits.Part, str | None]:
+    """Examples of a split of a run's task, and what features of other data are kept under."""
     source = replace(plan.source, data=data or plan.source.data)
-    part = splits.part(source, split or task.splits.report)
+    part = splits.part(source, split or plan.source.load().splits.report)
     if limit is not None:
         part = part.rows(range(min(limit, len(part.examples))))
     # names are paths under a data folder: another folder's features must not be mistaken
-    stores = None if data is None else _mark(source.data.root)
-    said = _encoded_and_answered(plan, part, stores)
-    task.write(out, said)
-    return len(said)
+    return part, None if data is None else _mark(source.data.root)
 
 
 def answer_folder(folder: Path, out: Path, images: Path, limit: int | None) -> int:
@@ -122,7 +134,23 @@ def _mark(root: Path | None) -> str:
 
 
 def _encoded_and_answered(plan: Plan, part: splits.Part, mark: str | None) -> Mapping[str, Answer]:
-    """A run's answers; pictures that no store of it has are encoded into one beside it."""
+    """A run's answers to examples."""
+    ready = prepared(plan, part, mark)
+    return answers_of(ready.plan, part, ready.known, ready.model, ready.statistics, ready.encoder)
+
+
+class Ready(NamedTuple):
+    """A run that can answer: see `restore`; the plan's stores have the pictures asked about."""
+
+    plan: Plan
+    known: Known
+    model: nn.Module | None
+    statistics: Statistics | None
+    encoder: Encoder | None
+
+
+def prepared(plan: Plan, part: splits.Part, mark: str | None) -> Ready:
+    """A run with its weights; pictures that no store of it has are encoded into one beside it."""
     known = read_known(plan)
     model, statistics, encoder = restore(plan, known)
     if plan.arm.encoder is not None and encoder is None:
@@ -133,4 +161,4 @@ def _encoded_and_answered(plan: Plan, part: splits.Part, mark: str | None) -> Ma
         plan = replace(plan, arm=replace(plan.arm, stores=found.stores))
     elif eyes.reads_only(plan) and not eyes.walks(plan):
         covered(plan.arm.name, eyes.features_of(plan), part.pictures)
-    return answers_of(plan, part, known, model, statistics, encoder)
+    return Ready(plan, known, model, statistics, encoder)
