@@ -10,9 +10,9 @@ from typing import Any
 
 from clipvil import registry
 from clipvil.recipes import _caption_rows, _rows
+from clipvil.recipes._table import Row
 from clipvil.train.recipe import Recipe
 
-Row = _rows.Row | _caption_rows.CaptionRow
 ROWS: dict[str, Row] = {**_rows.ROWS, **_caption_rows.ROWS}
 
 

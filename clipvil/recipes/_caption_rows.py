@@ -10,75 +10,53 @@ Missing  rows on detected regions: nobody gives their features for these rows
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from clipvil.recipes._table import Row
 
 SIGHT = "size=448x448,fit=squash"
 STEPS, BATCH = (169_930, 283_218), 10  # on words, then on the reward
 CELLS = 14 * 14 * 123_287
+NAMES = {"bleu_4": "BLEU-4", "meteor": "METEOR", "spice": "SPICE"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CaptionRow:
-    """One row, of Karpathy's test pictures."""
-
-    name: str
-    encoder: str
-    width: int  # of a cell
-    cider: float | None = None  # published
-    bleu_4: float | None = None  # published
-    meteor: float | None = None  # published
-    spice: float | None = None  # published
-    ours: float | None = None  # CIDEr, measured by this command
-    known: str = ""  # what the published row does differently
-    recipe: str = "coco_caption_captioner"
-    task: str = "coco_caption@karpathy"
-
-    @property
-    def summary(self) -> str:
-        """The row in one line."""
-        words, reward = STEPS
-        others = (("BLEU-4", self.bleu_4), ("METEOR", self.meteor), ("SPICE", self.spice))
-        beside = "".join(f", {name} {value:.3f}" for name, value in others if value is not None)
-        return (
-            f"{self.encoder.partition(',')[0]} in {self.recipe}: {words:,} and {reward:,} steps of "
-            f"{BATCH}, {CELLS * self.width * 2 / 1e9:.0f} GB of features; CIDEr published "
-            f"{shown(self.cider)}{beside}, ours {shown(self.ours)}"
-        )
+def row(
+    sight: str,
+    encoder: str,
+    width: int,
+    *,
+    options: str = "",
+    known: str = "",
+    cider: float | None = None,
+    **others: float | None,
+) -> Row:
+    """An encoder in the captioner, on Karpathy's test pictures."""
+    words, reward = STEPS
+    return Row(
+        name=f"clip_vil/caption/captioner/{sight}", task="coco_caption@karpathy",
+        recipe="coco_caption_captioner", encoder=f"timm:{encoder},{SIGHT}{options}", width=width,
+        vectors=CELLS, schedule=f"{words:,} and {reward:,} steps of {BATCH}", digits=3, known=known,
+        published={"CIDEr": cider} | {NAMES[name]: score for name, score in others.items()},
+    )  # fmt: skip
 
 
-def shown(score: float | None) -> str:
-    """A score, or that there is none."""
-    return "unknown" if score is None else f"{score:.3f}"
-
-
-VIT = "timm:vit_base_patch32_clip_quickgelu_224.openai"
 ROWS = {
-    row.name: row
-    for row in (
-        CaptionRow(
-            name="clip_vil/caption/captioner/imagenet-res50", width=2_048,
-            encoder=f"timm:resnet50.tv_in1k,{SIGHT}",
+    one.name: one
+    for one in (
+        row(
+            "imagenet-res50", "resnet50.tv_in1k", 2_048,
             known="pictures kept their size, and cells were averaged into 14 x 14",
         ),
-        CaptionRow(
-            name="clip_vil/caption/captioner/clip-vit-b32", width=768, cider=0.580,
-            encoder=f"{VIT},{SIGHT},positions=zero",
+        row(
+            "clip-vit-b32", "vit_base_patch32_clip_quickgelu_224.openai", 768, cider=0.580,
+            options=",positions=zero",
             known="position embeddings were zero, and are: --encoder without positions=zero has "
             "them, and another code base got 1.278 so (jianjieluo/OpenAI-CLIP-Feature); cells came "
             "out of the last block, before the norm after it",
         ),
-        CaptionRow(
-            name="clip_vil/caption/captioner/clip-res50", width=2_048,
-            encoder=f"timm:resnet50_clip.openai,{SIGHT}",
-        ),
-        CaptionRow(
-            name="clip_vil/caption/captioner/clip-res101", width=2_048,
-            encoder=f"timm:resnet101_clip.openai,{SIGHT}",
-        ),
-        CaptionRow(
-            name="clip_vil/caption/captioner/clip-res50x4", width=2_560,
-            encoder=f"timm:resnet50x4_clip.openai,{SIGHT}",
-            cider=1.342, bleu_4=0.402, meteor=0.297, spice=0.238,
+        row("clip-res50", "resnet50_clip.openai", 2_048),
+        row("clip-res101", "resnet101_clip.openai", 2_048),
+        row(
+            "clip-res50x4", "resnet50x4_clip.openai", 2_560, cider=1.342, bleu_4=0.402,
+            meteor=0.297, spice=0.238,
         ),
     )
 }  # fmt: skip

@@ -15,8 +15,7 @@ Missing  rows on detected regions, and on backbones that detection on Visual Gen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from clipvil.recipes._table import Row
 
 SIGHT = "size=576x992,fit=squash"
 UPDATES = {"vqa2_pythia": (22_000, 512), "vqa2_movie_mcan": (236_000, 64)}
@@ -25,47 +24,25 @@ CELLS = 18 * 31 * 123_287
 """Of train2014 and val2014, whose pictures the features are of."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """One row; scores are VQA accuracy in percent."""
-
-    name: str
-    recipe: Literal["vqa2_pythia", "vqa2_movie_mcan"]
-    encoder: str
-    width: int  # of a cell
-    test_dev: float | None = None  # published
-    test_std: float | None = None  # published
-    ours: float | None = None  # measured by this command on test-dev
-    known: str = ""  # what the published row does differently
-
-    @property
-    def task(self) -> str:
-        """The task that it is a row of."""
-        return "vqa2"
-
-    @property
-    def summary(self) -> str:
-        """The row in one line."""
-        steps, batch = UPDATES[self.recipe]
-        disk = CELLS * self.width * 2 / 1e9  # fp16
-        return (
-            f"{self.encoder.partition(',')[0]} in {self.recipe}: {steps:,} steps of {batch}, "
-            f"{disk:.0f} GB of features; test-dev published {shown(self.test_dev)}, "
-            f"ours {shown(self.ours)}"
-        )
-
-
-def shown(score: float | None) -> str:
-    """A score, or that there is none."""
-    return "unknown" if score is None else f"{score:.2f}"
-
-
 NO_MASK = "cells are laid into 32 x 32, the empty ones seen: --config.field 32"
 NO_POSITION = (
     "position embeddings were zero, and are: --encoder without positions=zero has them; Pythia's "
     "cells came out of the last block but one: layer=-2"
 )
 MORE = "val2014 and Visual Genome's questions were trained on too: --task vqa2@vg adds the latter"
+
+
+def row(
+    recipe: str, sight: str, encoder: str, width: int, known: str, **published: float | None
+) -> Row:
+    """An encoder in one of the models."""
+    steps, batch = UPDATES[recipe]
+    model = recipe.removeprefix("vqa2_")
+    return Row(
+        name=f"clip_vil/vqa/{model}/{sight}", task="vqa2", recipe=recipe, encoder=encoder,
+        width=width, vectors=CELLS, schedule=f"{steps:,} steps of {batch}", digits=2, known=known,
+        published={name.replace("_", "-"): score for name, score in published.items()},
+    )  # fmt: skip
 
 
 def rows(
@@ -80,14 +57,11 @@ def rows(
 ) -> tuple[Row, Row]:
     """An encoder in both models."""
     dev, standard = mcan or (None, None)
-    spec = f"{encoder},{SIGHT}{options}"
+    spec, more = f"{encoder},{SIGHT}{options}", "; ".join(filter(None, (known, NO_MASK, MORE)))
     return (
-        Row(name=f"clip_vil/vqa/pythia/{sight}", recipe="vqa2_pythia", encoder=spec, width=width,
-            test_dev=pythia, known=known),
-        Row(name=f"clip_vil/vqa/movie_mcan/{sight}", recipe="vqa2_movie_mcan", encoder=spec,
-            width=width, test_dev=dev, test_std=standard,
-            known="; ".join(filter(None, (known, NO_MASK, MORE)))),
-    )  # fmt: skip
+        row("vqa2_pythia", sight, spec, width, known, test_dev=pythia),
+        row("vqa2_movie_mcan", sight, spec, width, more, test_dev=dev, test_std=standard),
+    )
 
 
 ROWS = {
