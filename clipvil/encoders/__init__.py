@@ -44,14 +44,19 @@ def parse(spec: str) -> tuple[str, str, dict[str, str]]:
 
 
 def load(spec: str) -> Encoder:
-    """The encoder that `spec` names, in evaluation mode; `decode=fast` is known to every family."""
-    family, name, options = parse(spec)
-    decode = options.pop("decode", None)
-    encoder: Encoder = _module(family).build(name, options)
-    if decode is not None:
-        from clipvil.encoders._options import decoding
+    """The encoder that `spec` names, in evaluation mode.
 
-        encoder = decoding(encoder, decode)
+    Options `decode` and `channels` are known to every family.
+    """
+    family, name, options = parse(spec)
+    decode, order = options.pop("decode", None), options.pop("channels", None)
+    encoder: Encoder = _module(family).build(name, options)
+    from clipvil.encoders import _options
+
+    if decode is not None:
+        encoder = _options.decoding(encoder, decode)
+    if order is not None:
+        encoder = _options.channels(encoder, order)
     return encoder.eval()
 
 
@@ -64,7 +69,8 @@ def load_text(spec: str) -> TextEncoder:
         UsageError: the family, or that encoder, has none
     """
     family, name, options = parse(spec)
-    options.pop("decode", None)
+    for of_pictures in ("decode", "channels"):
+        options.pop(of_pictures, None)
     module = _module(family)
     if not hasattr(module, "text_tower"):
         raise UsageError(f"{family} has no text encoders")

@@ -104,6 +104,18 @@ def decoding(encoder: Encoder, how: str) -> Encoder:
     return encoder
 
 
+def channels(encoder: Encoder, order: str) -> Encoder:
+    """`channels=rgb` or `bgr`, of every family: bgr shows red as blue, as published views did."""
+    if order not in ("rgb", "bgr"):
+        raise registry.unknown("order of channels", order, ("rgb", "bgr"))
+    if order == "bgr":
+        card = encoder.card
+        options = {**card.options, "channels": order}
+        encoder.card = replace(card, name=f"{card.name},channels={order}", options=options)
+        encoder.swapped = True
+    return encoder
+
+
 def recorded(options: Options) -> dict[str, str]:
     """The options for the card: not a file's place decides features, its tensors do."""
     kept = {n: v for n, v in options.items() if n != "weights" or v == "random"}

@@ -183,6 +183,7 @@ class Encoder(nn.Module):
         self.preprocessing = card.preprocessing
         self.network = network
         self.frozen = False
+        self.swapped = False  # whether red and blue are taken for each other
         mean, std = torch.tensor(card.preprocessing.mean), torch.tensor(card.preprocessing.std)
         self.register_buffer("mean", 255 * mean.view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * std.view(3, 1, 1), persistent=False)
@@ -192,6 +193,8 @@ class Encoder(nn.Module):
     def forward(self, pixels: UInt8[Tensor, "B 3 H W"]) -> Encoded:
         """Encode pictures of one size."""
         dtype = next(self.network.parameters()).dtype
+        if self.swapped:
+            pixels = pixels.flip(1)
         normal = normalised(pixels, self.mean, self.std).to(dtype)  # [B, 3, H, W]
         grid, pooled = self.network(normal)
         mask = torch.ones(grid.shape[:3], dtype=torch.bool, device=grid.device)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from clipvil import registry
-from clipvil.recipes import _caption_rows, _rows
+from clipvil.recipes import _caption_rows, _rows, _walk_rows
 from clipvil.recipes._table import Row
 from clipvil.train.recipe import Recipe
 
-ROWS: dict[str, Row] = {**_rows.ROWS, **_caption_rows.ROWS}
+ROWS: dict[str, Row] = {**_rows.ROWS, **_caption_rows.ROWS, **_walk_rows.ROWS}
 
 
 def names() -> tuple[str, ...]:

@@ -32,7 +32,8 @@ class Row:
         (first, score), *others = self.published.items()
         beside = "".join(f", {name} {self.shown(s)}" for name, s in others if s is not None)
         return (
-            f"{self.encoder.partition(',')[0]} in {self.recipe}: {self.schedule}, {disk:.0f} GB of "
+            f"{self.encoder.partition(',')[0]} in {self.recipe}: {self.schedule}, "
+            f"{disk:.{int(disk < 10)}f} GB of "
             f"features; {first} published {self.shown(score)}{beside}, ours {self.shown(self.ours)}"
         )
 

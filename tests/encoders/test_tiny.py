@@ -91,3 +91,15 @@ def test_captions_find_their_pictures() -> None:
         alike = F.normalize(pooled, dim=-1) @ tower(tower.words(told)).T  # [pictures, captions]
     found = (alike.argmax(0) == torch.arange(len(scenes))).float().mean()
     assert found > 0.4, "chance is below one in a hundred"
+
+
+def test_red_may_be_taken_for_blue_as_in_published_views() -> None:
+    plain, swapped = (encoders.load(f"tiny:clip{option}") for option in ("", ",channels=bgr"))
+    pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    with torch.inference_mode():
+        torch.testing.assert_close(swapped(pixels).grid, plain(pixels.flip(1)).grid)
+    assert swapped.card.fingerprint != plain.card.fingerprint
+    assert swapped.card.name == "tiny:clip,channels=bgr"
+    assert encoders.load("tiny:clip,channels=rgb").card == plain.card
+    with pytest.raises(UsageError, match="unknown order of channels 'grb'; nearest: rgb, bgr"):
+        encoders.load("tiny:clip,channels=grb")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clipvil import cli, models, recipes, tasks
+from clipvil import cli, encoders, models, recipes, tasks
 from clipvil.core import Data, UsageError
 from clipvil.evaluate.run import Arm, Plan, from_json, plainly, to_json
 from clipvil.evaluate.splits import Source
@@ -73,6 +73,9 @@ finally:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
+    res50x4 = "clip_vil/{}/follower/clip-res50x4{}"
+    assert "published 0.592, ours unknown" in told[res50x4.format("r2r", "-back")]
+    assert "nDTW published 0.557, success rate 0.426" in told[res50x4.format("rxr", "")]
     assert told.keys() == {*recipes.names(), *recipes.rows()}
     assert (
         "published 74.01, test-std 74.17, ours unknown"
@@ -128,9 +131,21 @@ def test_a_dry_run_tells_what_it_found(
 
 def test_what_published_rows_did_otherwise_is_told_with_the_switch_for_it() -> None:
     for name, row in recipes.rows().items():
+        if row.task in ("r2r", "rxr"):  # whose pooled vectors kept their position embeddings
+            assert ("channels=bgr" in row.encoder) == ("/clip-" in name)
+            assert "--select reported" in row.known
+            continue
         assert ("positions=zero" in row.encoder) == ("without positions=zero" in row.known)
         assert ("positions=zero" in row.encoder) == ("-vit-" in name)
         assert ("--task vqa2@vg" in row.known) == (row.recipe == "vqa2_movie_mcan")
+
+
+@pytest.mark.slow
+def test_walkers_are_shown_vectors_as_wide_as_published() -> None:
+    widths = {r.encoder: r.width for r in recipes.rows().values() if r.task in ("r2r", "rxr")}
+    for name, width in widths.items():
+        card = encoders.load(f"{name},weights=random").card
+        assert (card.pooled_width or card.width) == width, name
 
 
 def test_a_row_takes_visual_genomes_questions_too(
