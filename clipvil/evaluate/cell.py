@@ -54,13 +54,15 @@ def unfold(plan: Plan) -> Scene:
     """Read the examples and draw the subset."""
     task = plan.source.load()
     fitting = splits.part(plan.source, task.splits.fit)
-    chosen = splits.select(plan.source)
+    chosen = splits.select(plan.source, plan.recipe.select)
     fit_clusters = protocol.clusters(fitting.examples)
     select_clusters = None if chosen is None else protocol.clusters(chosen.examples)
     shots = protocol.Shots(plan.shots)
     whole = protocol.available(fit_clusters, select_clusters)
     seeds = protocol.seeds(shots, whole, plan.repetition)
-    split = task.splits.fit if chosen is None else str(task.splits.select)
+    split = task.splits.fit
+    if chosen is not None:
+        split = str(splits.selected_on(plan.source, plan.recipe.select))
     subset = protocol.subset(fit_clusters, select_clusters, shots, seeds.data, split)
     select = (chosen or fitting).rows(subset.select)
     return Scene(task, seeds, subset, fitting.rows(subset.fit), select)
@@ -272,5 +274,5 @@ def restore(plan: Plan, known: Known) -> tuple[nn.Module | None, Statistics | No
 def manifest(plan: Plan, scene: Scene) -> dict[str, Any]:
     """The subset by ids."""
     whole = splits.part(plan.source, scene.task.splits.fit)
-    select = splits.select(plan.source) or whole
+    select = splits.select(plan.source, plan.recipe.select) or whole
     return scene.subset.manifest(whole.examples, select.examples)

@@ -85,7 +85,7 @@ def _scores(
         shots=plan.shots,
         examples=len(read_json(plan.folder / "subset.json")["fit"]),
         seed=Seed(**made["seeds"]),
-        recipe=comparison.recipe_name,
+        recipe=f"{comparison.recipe_name}{selected(plan)}",
         commit=here,
         seconds=sum(timing.values()),
         device=read_json(plan.folder / "environment.json")["device"],
@@ -95,6 +95,13 @@ def _scores(
         converged=fitted.converged if fitted else None,
         coverage=read_known(plan).coverage(examples),
     )
+
+
+def selected(plan: Plan) -> str:
+    """The mark of a record whose weights were chosen on what it reports; else nothing."""
+    if plan.recipe.select == "apart":
+        return ""
+    return f", selected on {splits.selected_on(plan.source, plan.recipe.select)}"
 
 
 def measured(plan: Plan, task: Task, examples: Sequence[Example], shift: str | None) -> Measured:
@@ -218,11 +225,16 @@ def about(
         notes.append(f"Only the first {source.limit:,} test examples were answered.")
     task = source.load()
     fitting = clusters(splits.part(source, task.splits.fit).examples)
-    select = splits.select(source)
+    select = splits.select(source, comparison.recipe.select)
     whole = available(fitting, None if select is None else clusters(select.examples))
     if any(Shots(shots).everything(whole) for shots in comparison.shots):
         assert seeds(Shots("100%"), whole, 1).data == 0
         notes.append("At 100 % the seeds vary initialisation and order only.")
+    if comparison.recipe.select == "reported":
+        notes.append(
+            f"The best weights were chosen on {source.load().splits.report}, which is reported, as "
+            "in published rows: scores are too good."
+        )
     match comparison.recipe.sight:
         case "lora":
             rank = comparison.recipe.rank

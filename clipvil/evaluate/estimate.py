@@ -57,7 +57,7 @@ def estimate(comparison: Comparison, encoders: Sequence[Encoder | Seen]) -> Esti
     given = [isinstance(one, Seen) for one in encoders]
     files = splits.all_pictures(source, needed=not all(given))
     fitting = splits.part(source, task.splits.fit)
-    select = splits.select(source)
+    select = splits.select(source, comparison.recipe.select)
     whole = protocol.available(
         protocol.clusters(fitting.examples),
         None if select is None else protocol.clusters(select.examples),

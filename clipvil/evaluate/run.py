@@ -111,6 +111,7 @@ def from_json(told: Mapping[str, Any], folder: Path) -> Plan:
         rates=tuple(made["rates"]),
         words=None if made["words"] is None else Path(made["words"]),
         sight=made["sight"],
+        select=made.get("select", "apart"),
         rank=made["rank"],
     )
     return Plan(

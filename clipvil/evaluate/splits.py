@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from clipvil.core import Data, Example, Moves, Task, UsageError
 from clipvil.files import SHIFTS, MissingFilesError, PictureIndex
 from clipvil.graphs.connectivity import Graph
 from clipvil.graphs.views import VIEWS, nearest
+
+Select = Literal["apart", "reported"]  # see `train.recipe.Recipe`
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +161,21 @@ def first_view(example: Example) -> str:
     return f"{episode.scan}/{episode.path[0]}/{view:02d}"
 
 
-def select(source: Source) -> Part | None:
-    """The split that selection reads; None where fitting pictures must be held back for it."""
-    name = source.load().splits.select
+def select(source: Source, how: Select = "apart") -> Part | None:
+    """What selection reads; None where fitting pictures must be held back for it."""
+    name = selected_on(source, how)
     if name is None:
         return None
     try:
         return part(source, name)
     except MissingFilesError:  # training and test data alone are enough
         return None
+
+
+def selected_on(source: Source, how: Select) -> str | None:
+    """The split that selection reads, which may be the reported one."""
+    purposes = source.load().splits
+    return purposes.report if how == "reported" else purposes.select
 
 
 def tests(source: Source) -> Iterator[tuple[str | None, Part]]:

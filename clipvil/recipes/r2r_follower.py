@@ -9,7 +9,8 @@ def recipe() -> Recipe[follower.Config]:
 
     Command   clipvil train r2r_follower --data DIR --encoder features:VIEWS.tsv --out RUN
     Known     the release selects by success on val_unseen, which it then reports; here val_seen
-              selects by SPL. It shows views as they are; here they are standardised per channel
+              selects by SPL, and with `--select reported` val_unseen does. It shows views as they
+              are; here they are standardised per channel
     """
     stage = Stage(
         epochs=365,  # of 14,039 instructions: a little more than the steps that end it

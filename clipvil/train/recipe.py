@@ -77,10 +77,16 @@ class Recipe(Generic[Config]):
     sight: Literal["stored", "live", "lora", "full"] = "stored"
     """how pictures are seen: stored = features encoded once; live = the same, encoded as they are
     needed; lora, full = by an encoder that learns, small products beside its weights or all"""
+    select: Literal["apart", "reported"] = "apart"
+    """what the best weights are chosen on: what is apart from the reported split, or that split
+    itself, as published rows did; records then say so"""
     rank: int = 8
     """rank of the products that `sight=lora` learns"""
 
 
 def plain(recipe: Recipe[Any]) -> dict[str, Any]:
     """A recipe as JSON-ready data."""
-    return asdict(recipe) | {"words": None if recipe.words is None else str(recipe.words)}
+    told = asdict(recipe) | {"words": None if recipe.words is None else str(recipe.words)}
+    if recipe.select == "apart":  # runs from before there was a choice are of this kind
+        del told["select"]
+    return told
