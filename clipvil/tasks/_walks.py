@@ -79,8 +79,12 @@ class Floors:
         """
         if len(path) < (1 if hidden else 2):
             raise ValueError("a path has a start and, unless it is hidden, a goal")
+        floor = self[scan]
         for viewpoint in path:
-            self[scan].distance(viewpoint, path[-1])
+            floor.distance(viewpoint, path[-1])
+        for step, (one, other) in enumerate(pairwise(path), 1):
+            if one != other and not floor.joined(one, other):
+                raise ValueError(f"step {step} of the path leads over no edge, {one} to {other}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -33,6 +33,10 @@ SPOILT = [
     ({"path": ["tiny3viewpoint0", "nowhere"]}, "no viewpoint nowhere"),
     ({"path": ["tiny3viewpoint0"]}, "a start and, unless it is hidden, a goal"),
     ({"path": []}, "a start and"),
+    (
+        {"path": [f"tiny3viewpoint{k}" for k in (0, 1, 3)]},
+        "step 2 of the path leads over no edge, tiny3viewpoint1 to tiny3viewpoint3",
+    ),
     ({"path": "tiny3viewpoint0"}, "Expected `array`"),
     ({"heading": float("nan")}, "malformed|invalid"),
     ({"heading": None}, "Expected `float`"),
@@ -105,6 +109,20 @@ def test_where_no_way_leads_is_told(tmp_path: Path) -> None:
     assert not graph.joined("tiny1viewpoint1", "tiny1viewpoint2")
     with pytest.raises(ValueError, match=r"R2R_train\.json, row 1: scan tiny1 has no way from"):
         r2r.TASK.examples(Data(tmp_path), "train")
+
+
+@TASKS
+def test_a_start_that_nothing_leads_from_is_told(task: Task, tmp_path: Path) -> None:
+    task.tiny(tmp_path)
+    rows = read_json(tmp_path / "connectivity" / "tiny3_connectivity.json")
+    alone = rows[0] | {"image_id": "alone", "unobstructed": [False] * 5}
+    for row in rows:
+        row["unobstructed"].append(False)
+    write_json(tmp_path / "connectivity" / "tiny3_connectivity.json", [*rows, alone])
+    (name,) = (f.name for f in task.files if (f.role, f.split) == ("annotations", "val_unseen"))
+    change(tmp_path / name, path=["alone", "tiny3viewpoint0"])
+    with pytest.raises(ValueError, match=r"[rl]\w+ 2: .*no way to or from viewpoint alone"):
+        task.examples(Data(tmp_path), "val_unseen")
 
 
 @TASKS
