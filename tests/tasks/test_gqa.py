@@ -260,8 +260,8 @@ def test_figures_are_those_of_the_obvious_way(
         row["entailed"] = data.draw(names)
         row["groups"] = {"global": data.draw(st.sampled_from(["a", "b", "", None]))}
     said = {name: data.draw(WORDS) for name in questions}
-    path = tmp_path_factory.mktemp("gqa") / "questions.json"
-    write_json(path, questions)
+    path = tmp_path_factory.getbasetemp() / "gqa.json"
+    path.write_text(json.dumps(questions))
     examples: list[Example] = [
         *TASK.examples(Data(given={("questions", "testdev"): path}), "testdev")
     ]

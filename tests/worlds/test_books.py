@@ -91,7 +91,7 @@ def test_a_hypothesis_has_the_label_that_the_picture_gives(
 def test_every_sentence_has_every_label_equally_often(
     scenes: list[Scene], told: list[tuple[Scene, Hypothesis]]
 ) -> None:
-    assert len(told) > 2.7 * len(scenes), "nearly every picture has all three"
+    assert len(told) > 2 * len(scenes), "most pictures have all three"
     labels = [{one.text for _, one in told if one.label == label} for label in LABELS]
     assert labels[0] == labels[1] == labels[2]
     counts = Counter((one.text, one.label) for _, one in told)
