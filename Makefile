@@ -10,11 +10,11 @@ demo: install
 	$(BIN)/clipvil demo
 
 test: install lint
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 	$(BIN)/pytest -n 2 --maxschedchunk 1 -m slow
 
 fast: install
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 lint: install
 	$(BIN)/ruff check .

@@ -85,6 +85,7 @@ def test_a_follower_is_asked_no_question_about_a_picture(tmp_path: Path) -> None
         api.predict(run, tmp_path / "a.png", "where?")
 
 
+@pytest.mark.slow
 def test_three_stages_follow_each_other_and_come_again(tmp_path: Path) -> None:
     source = features(tmp_path / "data", "r2r")
     results = []
@@ -143,6 +144,7 @@ def pictures(root: Path) -> None:
                 Image.fromarray(pixels).save(folder / f"{view:02d}.png")
 
 
+@pytest.mark.slow
 def test_views_are_found_and_encoded(tmp_path: Path) -> None:
     pictures(tmp_path / "data")
     source = splits.Source("r2r", Data(tmp_path / "data"))

@@ -95,6 +95,7 @@ class Numbered(Blind):
         return looked._replace(image=shown.unsqueeze(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beams", [1, 4])
 def test_eight_pictures_learnt_by_heart_are_told_exactly(beams: int) -> None:
     told = [

@@ -66,6 +66,7 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     assert [n for n in missing if not n.endswith(IDLE)] == []
 
 
+@pytest.mark.slow
 def test_eight_examples_are_learnt_by_heart(name: str) -> None:
     model, batch = small(name), some()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)

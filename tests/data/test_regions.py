@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -36,6 +36,7 @@ def grid() -> Tensor:
 edges = st.tuples(st.integers(0, 29), st.integers(1, 50))  # in pixels of a tenth of a cell
 
 
+@settings(max_examples=20)
 @given(across=edges, down=edges)
 def test_the_mean_is_that_over_a_raster_of_points(
     across: tuple[int, int], down: tuple[int, int]

@@ -117,6 +117,7 @@ def test_positions_can_be_zero_as_they_were_in_released_code(vit: Encoder) -> No
     assert not torch.allclose(told, told[:, :1].expand_as(told), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_network_of_one_size_squashes() -> None:
     encoder = encoders.load("timm:test_maxvit,weights=random")
     assert encoder.card.preprocessing.fit == "squash"
@@ -155,6 +156,7 @@ def test_one_query_pools_as_timms_many(shape: tuple[int, int]) -> None:
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_clip_models_pooled_vector_is_its_projection() -> None:
     encoder = encoders.load("timm:vit_xsmall_patch16_clip_224,weights=random,size=64")
     assert (encoder.card.width, encoder.card.pooled_width) == (256, 512)

@@ -53,6 +53,7 @@ def test_on_the_fly_a_run_is_that_of_an_exact_store(root: Path) -> None:
     assert api.evaluate(stored) == api.evaluate(live)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sight", ["lora", "full"])
 def test_a_trained_encoder_answers_out_of_the_run_folder(sight: str, root: Path) -> None:
     run = train(root, "run", sight)

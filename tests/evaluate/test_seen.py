@@ -113,6 +113,7 @@ def test_what_cannot_stand_there_is_refused(exported: Path, source: splits.Sourc
         seen.given(f"features:{exported.parent / 'theirs'}", source)
 
 
+@pytest.mark.slow
 def test_they_are_compared(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root, names = exported.parent, (stored(exported), stored(exported, "others"))
     comparison = api.plan(
@@ -146,6 +147,7 @@ def cells(comparison: Comparison, gathered: Mapping[str, seen.Seen]) -> list[Pla
     return done
 
 
+@pytest.mark.slow
 def test_views_of_walks_are_compared(tmp_path: Path) -> None:
     file = views(tmp_path / "data", "r2r")
     convert(Given(source=file, name="views", dtype="fp16"), tmp_path / "store")

@@ -150,7 +150,7 @@ def test_hostile_members_are_refused_with_a_reason(
             look(member)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(mutate=mutations())
 def test_mutated_zips_give_the_same_or_are_refused(
     mutate: Callable[[bytes], bytes], tmp_path_factory: pytest.TempPathFactory

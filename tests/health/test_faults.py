@@ -27,7 +27,7 @@ RESNET = "timm:test_resnet.r160_in1k,weights=random"
 HEALTHY = [
     "tiny:clip",
     "tiny:supervised",
-    VIT,
+    pytest.param(VIT, marks=pytest.mark.slow),
     pytest.param(VIT + ",size=96x128,layer=-2", marks=pytest.mark.slow),
     pytest.param(VIT + ",precision=bf16", marks=pytest.mark.slow),
     pytest.param(RESNET, marks=pytest.mark.slow),
@@ -249,8 +249,14 @@ def whole() -> Callable[[str], tuple[Encoder, Source | None]]:
 
 @pytest.mark.parametrize(
     ("spec", "plant", "check", "besides"),
-    FAULTS,
-    ids=[f"{plant.__name__}-{spec.partition('.')[0]}" for spec, plant, *_ in FAULTS],
+    [
+        pytest.param(
+            *fault,
+            id=f"{fault[1].__name__}-{fault[0].partition('.')[0]}",
+            marks=[] if fault[0].startswith("tiny:") else pytest.mark.slow,
+        )
+        for fault in FAULTS
+    ],
 )
 def test_a_fault_is_caught_by_its_check(
     whole: Callable[[str], tuple[Encoder, Source | None]],

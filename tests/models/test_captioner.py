@@ -211,6 +211,7 @@ def test_self_critical_is_the_slow_one(baseline: str) -> None:
     assert float(loss.weight) == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("baseline", ["greedy", "others"])
 def test_self_critical_training_raises_the_reward(baseline: str) -> None:
     batch = some()
@@ -246,6 +247,7 @@ def test_other_draws_each_step_the_same_from_the_same_state() -> None:
     assert model.self_critical(batch).total.item() == first != second
 
 
+@pytest.mark.slow
 def test_an_interrupted_self_critical_run_ends_bit_for_bit_like_one_that_was_not(
     tmp_path: Path,
 ) -> None:

@@ -237,6 +237,7 @@ def test_ways_that_nobody_described_are_like_those_of_r2r(batch: WalkBatch, mode
     assert (batch.ground.distance(made.place, made.goal) >= 5).all()
 
 
+@pytest.mark.slow
 def test_the_speaker_learns_what_is_said_of_a_way(batch: WalkBatch, model: Model) -> None:
     short = WalkBatch(batch.ids, batch.words[:, :6], *(
         getattr(batch, name) for name in ("place", "view", "goal", "pairs", "ground")
@@ -291,6 +292,7 @@ def test_64_instructions_are_learnt_by_heart(shared: Path) -> None:
     assert time.process_time() - start < 60
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_bit_for_bit(shared: Path, tmp_path: Path) -> None:
     """Sampled walks, dropout and ways that nobody described: all of it is in the checkpoint."""
     _, ready, batch = some(shared)

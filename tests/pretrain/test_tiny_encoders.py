@@ -54,6 +54,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     assert encoder.card.weights != tiny.build(objective, {}).card.weights
 
 
+@pytest.mark.slow
 def test_another_recipe_does_not_go_on_with_a_run(tmp_path: Path) -> None:
     tiny_encoders.train(SMALL, tmp_path)
     with pytest.raises(ValueError, match="another recipe"):

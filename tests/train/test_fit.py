@@ -53,7 +53,9 @@ def run(where: Path, *, until: int | None = None, stage: Stage = STAGE) -> mcan.
 STEPS = replace(STAGE, optimizer="adamax", warmup_from=0.2, decay_at=(0.5, 0.8), decay=0.2)
 
 
-@pytest.mark.parametrize("stage", [STAGE, STEPS], ids=["adamw", "adamax"])
+@pytest.mark.parametrize(
+    "stage", [STAGE, pytest.param(STEPS, marks=pytest.mark.slow)], ids=["adamw", "adamax"]
+)
 def test_an_interrupted_run_ends_bit_for_bit_like_one_that_was_not(
     tmp_path: Path, stage: Stage
 ) -> None:

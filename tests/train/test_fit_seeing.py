@@ -49,6 +49,7 @@ def run(where: Path, way: Way, *, until: int | None = None, stage: Stage = STAGE
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["lora", "full"])
 def test_an_interrupted_run_ends_bit_for_bit_like_one_that_was_not(
     way: Way, tmp_path: Path
