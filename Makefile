@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
+# compiled modules are kept: tests and the demo start many processes
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test fast lint install
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -175,10 +176,10 @@ def sized(
         UsageError: no such layer, or a size that the network cannot take
     """
     try:
-        found = probe(name, size, native, options, projected=projected)
+        found = probe(name, size, native, options.get("layer"), projected)
         whole = bool(found[0]) and found[2].any_size  # 14 does not divide 384: SO400M sees 378
     except UsageError:  # as CLIP's ResNets say of 600x1000, whose cells are those of 576x992
-        found = probe(name, native, native, options, projected=projected)
+        found = probe(name, native, native, options.get("layer"), projected)
         whole = found[2].any_size and min(size) >= found[2].stride
         if not whole:
             raise
@@ -186,12 +187,12 @@ def sized(
     return (size[0] // stride * stride, size[1] // stride * stride) if whole else size, *found
 
 
+@lru_cache(maxsize=64)  # a network without values still takes half a second and more to run
 def probe(
     name: str,
     size: tuple[int, int],
     native: tuple[int, int],
-    options: Mapping[str, str],
-    *,
+    layer: str | None,
     projected: bool,
 ) -> tuple[dict[str, Any], Taking, _shapes.Shape]:
     """Find how to build a network for pictures of any size, else of `size`; nothing is computed.
@@ -204,7 +205,7 @@ def probe(
         try:
             with torch.device("meta"):
                 network = timm.create_model(name, **settings).eval()
-            taking = reading(network, size, options, projected=projected)
+            taking = reading(network, size, layer, projected)
             shape = _shapes.measure(f"timm:{name}", Intermediate(network, taking), size)
         except UsageError:
             raise
@@ -215,9 +216,7 @@ def probe(
     raise UsageError(f"timm:{name} takes no pictures of {size[0]}x{size[1]} pixels")
 
 
-def reading(
-    network: Any, size: tuple[int, int], options: Mapping[str, str], *, projected: bool
-) -> Taking:
+def reading(network: Any, size: tuple[int, int], layer: str | None, projected: bool) -> Taking:
     """What a network without values gives for a picture without values.
 
     Raises
@@ -225,8 +224,8 @@ def reading(
     """
     picture = torch.empty(1, 3, *size, device="meta")
     final, grids = network.forward_intermediates(picture)
-    layer = _options.layer(options, len(grids))
-    normed = layer == len(grids) - 1
+    taken = _options.layer({} if layer is None else {"layer": layer}, len(grids))
+    normed = taken == len(grids) - 1
     try:
         network.forward_intermediates(picture, norm=True)
     except _shapes.UNFIT:
@@ -237,7 +236,7 @@ def reading(
         pools = network.forward_head(final, pre_logits=not projected).ndim == 2
     except _shapes.UNFIT:  # a head that fits its own size only
         pools = False
-    return Taking(layer=layer, layers=len(grids), normed=normed, projected=projected, pools=pools)
+    return Taking(layer=taken, layers=len(grids), normed=normed, projected=projected, pools=pools)
 
 
 def load(source: str, network: Any, config: Any, file: str | None, *, projected: bool) -> None:

@@ -74,6 +74,7 @@ def opened(spec: str, folder: Path) -> tuple[Encoder, Tensor]:
     return encoder, torch.randint(0, 256, (2, 3, *encoder.preprocessing.size), dtype=torch.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spec", "layers"), LIBRARIES)
 def test_lora_finds_its_layers_in_every_library(
     spec: str, layers: int | None, tmp_path: Path

@@ -45,6 +45,7 @@ def test_the_first_stage_is_kept_and_the_second_begins_with_its_best(root: Path)
     assert 0 < moved < 3 * SECOND.learning_rate * SECOND.steps(1), "two small steps from there"
 
 
+@pytest.mark.slow
 def test_stopped_between_stages_it_ends_the_same(root: Path) -> None:
     run = train(root, "run", FIRST, SECOND)
     cut = train(root, "cut", FIRST, SECOND)

@@ -41,6 +41,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return keep.load(run / "best.safetensors")[0]
 
 
+@pytest.mark.slow
 def test_on_the_fly_a_run_is_that_of_an_exact_store(root: Path) -> None:
     """Bit for bit: the encoder gives the same numbers, and nothing else draws other ones."""
     pictures = splits.all_pictures(splits.Source("vqa2", Data(root / "data")))

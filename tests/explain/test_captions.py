@@ -58,6 +58,7 @@ def test_a_cell_lies_over_its_part_of_the_picture() -> None:
     assert over[0, 5].tolist() != over[0, 10].tolist()
 
 
+@pytest.mark.slow
 def test_a_run_is_explained(tmp_path: Path) -> None:
     tasks.load("caption").tiny(tmp_path / "data")
     made, run = recipe(), tmp_path / "run"

@@ -168,6 +168,7 @@ def test_records_without_a_comparison_are_refused(records: list[Record]) -> None
         view.comparisons([r for r in records if isinstance(r, Cell)])
 
 
+@pytest.mark.slow
 def test_the_verb_merges_folders(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
