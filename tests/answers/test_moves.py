@@ -55,6 +55,7 @@ def train(root: Path, name: str, source: Path, out: Path, *objectives: str) -> A
     )
 
 
+@pytest.mark.slow
 @TASKS
 @pytest.mark.parametrize("kind", ["tsv", "store"])
 def test_a_follower_is_trained_scored_and_asked(tmp_path: Path, name: str, kind: str) -> None:

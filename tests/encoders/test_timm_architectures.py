@@ -61,7 +61,7 @@ def test_widths_strides_and_sizes(name: str) -> None:
     config = family.configuration(name)
     native = (config.input_size[1], config.input_size[2])
     projected = family.is_projection(name, config)
-    _, _, shape = family.probe(name, native, native, {}, projected=projected)
+    _, _, shape = family.probe(name, native, native, None, projected)
     assert (shape.stride, shape.width, shape.pooled, shape.any_size) == ARCHITECTURES[name]
 
 

@@ -24,6 +24,7 @@ from clipvil.worlds.tabletop.panorama import panorama
 from clipvil.worlds.tabletop.plan import CELL, PAINTS, House, Landmark, apart, bearing, house
 from clipvil.worlds.tabletop.rays import cast, clear, seen
 
+pytestmark = pytest.mark.slow  # panoramas take seconds to draw
 SPLITS = ("train", "val_seen", "val_unseen")
 SIZE = 16  # of pictures in files, where nobody looks at them
 Rows = list[dict[str, Any]]
@@ -144,7 +145,6 @@ def test_unseen_houses_are_unseen_and_no_path_is_in_two_splits(world: Path) -> N
     assert len(set(ids)) == len(ids) == len(paths)
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(world: Path, tmp_path: Path) -> None:
     given = ["--seed", "3", "--train", "4", "--val", "2", "--houses", "2"]
     made = ["data", "make", "tabletop", "--data", str(tmp_path), "--tasks", "snli_ve", "r2r"]

@@ -1,0 +1,144 @@
+"""Comparisons of encoders over amounts of training data: planned, estimated, run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipvil import encoders as encoder_families
+from clipvil import models, recipes, tasks
+from clipvil.api.checks import tell_failures, trainable
+from clipvil.core import Data, UsageError
+from clipvil.evaluate.protocol import Shots
+from clipvil.evaluate.splits import Source
+
+if TYPE_CHECKING:
+    from clipvil.evaluate.compare import Comparison
+    from clipvil.evaluate.estimate import Estimate
+    from clipvil.evaluate.result import Record
+    from clipvil.train.recipe import Recipe
+
+
+def plan(
+    *,
+    task: str,
+    data: str | Path,
+    encoders: Sequence[str],
+    out: str | Path,
+    model: str = "mcan",
+    recipe: str | Recipe[Any] | None = None,
+    shots: Sequence[str] = ("5%", "20%", "100%"),
+    seeds: int = 3,
+    baseline: str | None = None,
+    beside: Sequence[str] = (),
+    store: str | Path | None = None,
+    jobs: int | None = None,
+    limit: int | None = None,
+    files: Mapping[tuple[str, str], Path] | None = None,
+) -> Comparison:
+    """A comparison, checked but not started: unknown names and missing files end here.
+
+    Args
+        encoders: by family and name, or `features:PATH`, a store that stands in one's place
+        shots: shares like `5%` or counts like `100` of training examples
+        seeds: repetitions a cell
+        baseline: the encoder that the others are compared with, by default the first
+        beside: more rows beside each encoder, of `probe` and `zero-shot`
+        store: folder of feature stores, by default inside `out`
+        jobs: processes of one thread each, by default one a core
+        limit: test examples that are answered at most
+        files: (role, split) -> path of a task's file that has another name
+    """
+    from clipvil.evaluate.compare import Comparison, rows_beside
+    from clipvil.evaluate.seen import is_given, stores_at
+
+    if not encoders:
+        raise UsageError("name at least one encoder; `clipvil list encoders` shows some")
+    for name in encoders:
+        if not is_given(name):
+            encoder_families.parse(name)
+    if model not in models.names() and not model.startswith("module:"):
+        models.load(model)
+    tasks.load(task)
+    named = recipe if isinstance(recipe, str) else recipes.default(task, model)
+    made = recipes.load(named) if recipe is None or isinstance(recipe, str) else recipe
+    trainable(task, made)
+    for name in filter(is_given, encoders):
+        stores_at(name, made.sight)
+    for amount in shots:
+        Shots(amount)
+    root = Path(data)
+    if not root.is_dir():
+        raise ValueError(f"no data folder {root}")
+    given = dict(files or {})
+    return Comparison(
+        source=Source(task, Data(root, given), limit),
+        encoders=tuple(encoders),
+        recipe=made,
+        recipe_name="custom" if made is recipe else named,
+        shots=tuple(shots),
+        seeds=seeds,
+        baseline=baseline or encoders[0],
+        out=Path(out),
+        store=Path(store) if store is not None else Path(out) / "stores",
+        jobs=jobs or len(os.sched_getaffinity(0)),
+        beside=rows_beside(beside, encoders, tasks.load(task)),
+    )
+
+
+def estimate(comparison: Comparison) -> Estimate:
+    """Minutes and bytes that a comparison will take, from trying a few pictures and steps."""
+    from clipvil.evaluate.estimate import estimate as measure
+    from clipvil.evaluate.seen import given, is_given
+
+    names, load = comparison.encoders, encoder_families.load
+    return measure(
+        comparison, [given(n, comparison.source) if is_given(n) else load(n) for n in names]
+    )
+
+
+def run(comparison: Comparison, command: str = "clipvil.compare(...)") -> list[Record]:
+    """Encode, train, answer, score and report; finished parts are not done again.
+
+    Writes `results.jsonl`, `about.json`, `report.html` and the tables into the output folder.
+    """
+    from clipvil.evaluate.collect import about, collect
+    from clipvil.evaluate.compare import run_cells
+    from clipvil.evaluate.gathering import gather_all
+    from clipvil.evaluate.result import ABOUT, RESULTS, write_about, write_records
+    from clipvil.evaluate.seen import is_given
+    from clipvil.evaluate.splits import all_pictures
+    from clipvil.evaluate.summary import summarise
+    from clipvil.evaluate.workers import Workers
+    from clipvil.files import locked
+    from clipvil.report import page
+
+    with locked(comparison.out), Workers(comparison.jobs) as workers:
+        needed = not all(map(is_given, comparison.encoders))
+        pictures = all_pictures(comparison.source, needed=needed)
+        gathered = gather_all(comparison, pictures, workers)
+        for name, some in gathered.items():
+            tell_failures(name, some.found.failures)
+        seen = [some.arm for some in gathered.values()]
+        done = run_cells(workers, comparison, seen)
+        scores = collect(comparison, done)
+        records = summarise(scores, comparison.source.load(), baseline=comparison.baseline)
+        write_records(comparison.out / RESULTS, records)
+        told = about(comparison, gathered, done, command)
+        write_about(comparison.out / ABOUT, told)
+        page.write(comparison.out, records, [told])
+    return records
+
+
+def compare(**asked: Any) -> list[Record]:
+    """Plan and run a comparison; the arguments are those of `plan`."""
+    told = ", ".join(f"{name}={value!r}" for name, value in asked.items())
+    return run(plan(**asked), f"clipvil.compare({told})")
+
+
+def command_line(arguments: Iterable[str]) -> str:
+    """A command as somebody would type it."""
+    return "clipvil " + " ".join(map(shlex.quote, arguments))

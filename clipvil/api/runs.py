@@ -1,0 +1,237 @@
+"""Runs: one training each, what it is asked afterwards, and where it looked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipvil import encoders as encoder_families
+from clipvil import progress, recipes
+from clipvil.api.checks import tell_failures, trainable
+from clipvil.core import Data, Moves, UsageError
+from clipvil.evaluate.splits import Source
+
+if TYPE_CHECKING:
+    from clipvil.evaluate.run import Arm
+    from clipvil.explain.captions import Looks
+    from clipvil.explain.walks import Gallery
+    from clipvil.train.fit import Fitted
+    from clipvil.train.recipe import Recipe
+
+
+def train(
+    recipe: str | Recipe[Any],
+    *,
+    task: str,
+    data: str | Path,
+    encoder: str,
+    out: str | Path,
+    shots: str = "100%",
+    seed: int = 0,
+    store: str | Path | None = None,
+    files: Mapping[tuple[str, str], Path] | None = None,
+) -> Fitted:
+    """Encode what is missing and train one model in the run folder `out`.
+
+    `encoder` may be `features:PATH`: a store, or for walks also views in R2R's TSV or HDF5.
+    """
+    from clipvil.encoders.base import device
+    from clipvil.evaluate.cell import fit_cell
+    from clipvil.evaluate.run import Arm, Plan
+    from clipvil.evaluate.seen import is_given
+    from clipvil.evaluate.splits import all_pictures
+    from clipvil.features.lookup import gather
+    from clipvil.train.fit import processes
+
+    made = recipes.load(recipe) if isinstance(recipe, str) else recipe
+    source = Source(task, Data(Path(data), dict(files or {})))
+    trainable(task, made)
+    if is_given(encoder):
+        arm = given_features(encoder, source, made.sight)
+    else:
+        loaded = encoder_families.load(encoder).to(device())
+        where = Path(store) if store is not None else Path(out) / "stores"
+        arm = Arm(name=encoder, encoder=encoder, fingerprint=loaded.card.fingerprint)
+        if made.sight == "stored":
+            with processes().main_process_first():  # under torchrun one process encodes
+                found = gather(loaded, all_pictures(source), where)
+            tell_failures(encoder, found.failures)
+            arm = replace(arm, stores=found.stores)
+    plan = Plan(
+        source=source, recipe=made, arm=arm, shots=shots, repetition=seed,
+        rate=made.stages[0].learning_rate, folder=Path(out),
+    )  # fmt: skip
+    fitted = fit_cell(plan)
+    assert fitted is not None
+    return fitted
+
+
+def adopt(
+    checkpoint: str | Path,
+    words: str | Path,
+    *,
+    encoder: str,
+    out: str | Path,
+    task: str = "coco_caption@karpathy",
+    heads: int = 8,
+) -> None:
+    """Make a run `out` of a captioner that CLIP-ViL's captioning code base trained.
+
+    `predict_folder`, `predict_split` and `explain` then take it as a run of our own.
+
+    Args
+        checkpoint: its `model*.pth`, or the same tensors in safetensors
+        words: its `cocotalk.json`
+        encoder: whose cells it reads, in the published way (see the papers' rows)
+        heads: of attention, which no tensor tells
+
+    Raises
+        ValueError: lists tensors that do not fit by name or shape
+    """
+    from clipvil.evaluate.published import adopt as write
+    from clipvil.evaluate.run import Arm, Plan
+
+    recipe = recipes.load("coco_caption_captioner")
+    card = encoder_families.load(encoder).card
+    plan = Plan(
+        source=Source(task, Data(None)), recipe=recipe,
+        arm=Arm(name=encoder, encoder=encoder, fingerprint=card.fingerprint), shots="100%",
+        repetition=0, rate=recipe.stages[0].learning_rate, folder=Path(out),
+    )  # fmt: skip
+    trainable(task, recipe)
+    write(plan, Path(checkpoint), Path(words), heads, card.width)
+
+
+def preview(
+    recipe: str | Recipe[Any],
+    *,
+    task: str,
+    data: str | Path,
+    encoder: str,
+    out: str | Path,
+    shots: str = "100%",
+    seed: int = 0,
+    store: str | Path | None = None,
+    files: Mapping[tuple[str, str], Path] | None = None,
+) -> dict[str, Any]:
+    """What `train` with these arguments is made from and takes; weights are not needed for it."""
+    from clipvil.evaluate.preview import preview as look
+    from clipvil.evaluate.seen import is_given
+
+    if is_given(encoder):
+        raise UsageError(f"what {encoder} takes is not told before: give an encoder")
+    made = recipes.load(recipe) if isinstance(recipe, str) else recipe
+    source = Source(task, Data(Path(data), dict(files or {})))
+    trainable(task, made)
+    where = Path(store) if store is not None else Path(out) / "stores"
+    return look(source, made, encoder, shots, seed, where, Path(out))
+
+
+def evaluate(run: str | Path) -> dict[str, dict[str, float]]:
+    """Metric values of a run on the report split and each shift of it."""
+    from clipvil.evaluate.cell import score_cell
+    from clipvil.evaluate.run import read_plan
+    from clipvil.files import read_json
+
+    plan = read_plan(Path(run))
+    score_cell(plan)
+    if plan.recipe.select == "reported":
+        progress.say("the weights were chosen on the split that is reported: scores are too good")
+    values: dict[str, dict[str, float]] = read_json(Path(run) / "result.json")
+    return values
+
+
+def predict(
+    run: str | Path, picture: str | Path, question: str, choices: Sequence[str] = ()
+) -> str:
+    """A run's answer to one question about one picture, from pixels; `choices` to choose from."""
+    from clipvil.evaluate.predict import answer_one
+
+    return answer_one(Path(run), Path(picture), question, choices)
+
+
+def predict_split(
+    run: str | Path,
+    out: str | Path,
+    *,
+    data: str | Path | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+) -> int:
+    """Write a run's answers to a split as the task's official submission; how many there are."""
+    from clipvil.evaluate.predict import answer_split
+
+    root = None if data is None else Data(Path(data))
+    return answer_split(Path(run), Path(out), root, split, limit)
+
+
+def predict_folder(
+    run: str | Path, out: str | Path, images: str | Path, *, limit: int | None = None
+) -> int:
+    """Write a captioner's captions of all pictures under a folder; how many there are."""
+    from clipvil.evaluate.predict import answer_folder
+
+    return answer_folder(Path(run), Path(out), Path(images), limit)
+
+
+def explain(run: str | Path, picture: str | Path, out: str | Path | None = None) -> Looks:
+    """A captioner's caption of a picture and where each word looked; drawn into `out`."""
+    from clipvil.explain.captions import look
+    from clipvil.explain.strip import checked, draw
+
+    strip = None if out is None else checked(Path(out))
+    looks = look(Path(run), Path(picture))
+    if strip is not None:
+        draw(looks, Path(picture), strip)
+    return looks
+
+
+def explain_walks(
+    run: str | Path,
+    out: str | Path | None = None,
+    *,
+    data: str | Path | None = None,
+    split: str | None = None,
+    images: str | Path | None = None,
+    limit: int | None = None,
+) -> Gallery:
+    """Some of a follower's best, median and worst walks of a split, step by step; a page in `out`.
+
+    `images` is a folder of pictures <scan>/<viewpoint>/<NN> of the views.
+    """
+    from clipvil.explain import walks, walks_page
+
+    root, views = (None if path is None else Path(path) for path in (data, images))
+    gallery = walks.follow(Path(run), None if root is None else Data(root), split, limit, views)
+    if out is not None:
+        walks_page.write(Path(out), gallery)
+    return gallery
+
+
+def given_features(named: str, source: Source, sight: str) -> Arm:
+    """What stands in an encoder's place where features are given; for walks, files of views too.
+
+    Raises
+        UsageError, FileNotFoundError, ValueError: as `evaluate.seen.given`
+    """
+    from clipvil.evaluate.run import Arm
+    from clipvil.evaluate.seen import FEATURES, given, stores_at
+    from clipvil.features.views import stamp
+
+    if isinstance(source.load().answer, Moves):
+        path = Path(named.removeprefix(FEATURES))
+        return Arm(name=named, fingerprint=stamp([path], []), stores=(path,))
+    stores_at(named, sight)
+    return given(named, source).arm
+
+
+def shortened(name: str, most_steps: int) -> Recipe[Any]:
+    """A recipe with fewer steps a stage and no grid of learning rates, for a quick look."""
+    recipe = recipes.load(name)
+    stages = tuple(
+        replace(stage, least_steps=min(stage.least_steps, most_steps), most_steps=most_steps)
+        for stage in recipe.stages
+    )
+    return replace(recipe, stages=stages, rates=())
