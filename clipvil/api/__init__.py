@@ -14,7 +14,6 @@ from clipvil.api.runs import (
     evaluate,
     explain,
     explain_walks,
-    given_features,
     predict,
     predict_folder,
     predict_split,
@@ -25,6 +24,6 @@ from clipvil.api.runs import (
 
 __all__ = [
     "adopt", "command_line", "compare", "estimate", "evaluate", "explain", "explain_walks",
-    "given_features", "plan", "predict", "predict_folder", "predict_split", "preview", "run",
-    "shortened", "train", "trainable",
+    "plan", "predict", "predict_folder", "predict_split", "preview", "run", "shortened", "train",
+    "trainable",
 ]  # fmt: skip

@@ -45,9 +45,7 @@ def train(
     from clipvil.features.lookup import gather
     from clipvil.train.fit import processes
 
-    made = recipes.load(recipe) if isinstance(recipe, str) else recipe
-    source = Source(task, Data(Path(data), dict(files or {})))
-    trainable(task, made)
+    made, source = asked(recipe, task, data, files)
     if is_given(encoder):
         arm = given_features(encoder, source, made.sight)
     else:
@@ -122,9 +120,7 @@ def preview(
 
     if is_given(encoder):
         raise UsageError(f"what {encoder} takes is not told before: give an encoder")
-    made = recipes.load(recipe) if isinstance(recipe, str) else recipe
-    source = Source(task, Data(Path(data), dict(files or {})))
-    trainable(task, made)
+    made, source = asked(recipe, task, data, files)
     where = Path(store) if store is not None else Path(out) / "stores"
     return look(source, made, encoder, shots, seed, where, Path(out))
 
@@ -208,6 +204,18 @@ def explain_walks(
     if out is not None:
         walks_page.write(Path(out), gallery)
     return gallery
+
+
+def asked(
+    recipe: str | Recipe[Any],
+    task: str,
+    data: str | Path,
+    files: Mapping[tuple[str, str], Path] | None,
+) -> tuple[Recipe[Any], Source]:
+    """The recipe, seen to learn the task, and where the task's files are."""
+    made = recipes.load(recipe) if isinstance(recipe, str) else recipe
+    trainable(task, made)
+    return made, Source(task, Data(Path(data), dict(files or {})))
 
 
 def given_features(named: str, source: Source, sight: str) -> Arm:

@@ -154,8 +154,8 @@ def converted(
     return config, seen, made
 
 
-def adopt(plan: Plan, checkpoint: Path, words: Path, heads: int, width: int) -> Plan:
-    """Write a run of a plan whose model is the published one; gives the plan with its config.
+def adopt(plan: Plan, checkpoint: Path, words: Path, heads: int, width: int) -> None:
+    """Write a run of a plan whose model is the published one, of its sizes.
 
     Features go in as they are: the code base standardises nothing.
 
@@ -183,4 +183,3 @@ def adopt(plan: Plan, checkpoint: Path, words: Path, heads: int, width: int) -> 
     tensors = {f"model.{name}": tensor for name, tensor in weights.items()}
     keep.save(plan.folder / BEST, tensors, {"from": checkpoint.name})
     write_json(plan.folder / "fitted.json", None)  # last: no step was taken here
-    return plan

@@ -75,6 +75,8 @@ def look(folder: Path, picture: Path) -> Looks:
     model, statistics, encoder = restore(plan, known)
     if not isinstance(model, captioner.Model):
         raise UsageError(f"{folder} is no captioner's run: only captions are explained so far")
+    if eyes.reads_only(plan):
+        raise UsageError(f"{folder} was trained on features: nobody here can make a picture's")
     if plan.arm.encoder is None:
         raise UsageError(f"{folder} was trained without pictures: there is nothing to look at")
     try:

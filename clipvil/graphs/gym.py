@@ -21,6 +21,7 @@ from clipvil.errors import UsageError
 from clipvil.graphs.atlas import Atlas
 from clipvil.graphs.views import VIEWS
 from clipvil.graphs.walks import Stand, Walks
+from clipvil.metrics.path import NEAR
 
 try:
     import gymnasium
@@ -30,7 +31,6 @@ except ModuleNotFoundError as error:
         "environments need the package gymnasium: pip install 'clipvil[gymnasium]'"
     ) from error
 
-NEAR = 3.0  # metres from the goal within which to stop is a success
 FAR = 1e6  # metres
 
 Observation = dict[str, NDArray[Any]]

@@ -17,8 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clipvil.data.walks import Ground
-
-NEAR = 3.0  # metres from the goal within which to stop is a success
+from clipvil.metrics.path import NEAR
 
 
 class State(NamedTuple):

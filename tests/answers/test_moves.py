@@ -11,6 +11,7 @@ from PIL import Image
 
 from clipvil import api, tasks
 from clipvil.answers import moves
+from clipvil.api.runs import given_features
 from clipvil.core import Data, UsageError
 from clipvil.data.words import split_words
 from clipvil.evaluate import splits
@@ -126,7 +127,7 @@ def test_walks_without_views_are_refused(tmp_path: Path) -> None:
     source = splits.Source("r2r", Data(tmp_path / "data"))
     tasks.load("r2r").tiny(tmp_path / "data")
     with pytest.raises(FileNotFoundError, match="no features"):
-        api.given_features("features:nothing.tsv", source, "stored")
+        given_features("features:nothing.tsv", source, "stored")
     with pytest.raises(ValueError, match="no views <scan>/<viewpoint>/<NN> of these walks"):
         splits.all_pictures(source)
 
