@@ -7,6 +7,7 @@ taken up again.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import queue
@@ -20,6 +21,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from clipvil import progress
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # names of glibc's malloc.h
 
 Job = dict[str, Any]  # what a worker is told, ready for JSON; `what` names it in messages
 Answer = dict[str, Any]  # {"done": number} on the way, {"error": message or null} at the end
@@ -148,3 +151,17 @@ def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)
+
+
+def keep_memory() -> None:
+    """Keep the memory of freed tensors for the next ones, where glibc would give it back.
+
+    It gives blocks above 32 MB back at once, and the system fills fresh ones with zeroes: a third
+    of the time of a ResNet's forward on eight pictures of 448 pixels. The process then stays as
+    large as it has ever been. https://man7.org/linux/man-pages/man3/mallopt.3.html
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+        if mallopt is not None:
+            mallopt(M_MMAP_MAX, 0)
+            mallopt(M_TRIM_THRESHOLD, -1)

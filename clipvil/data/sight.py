@@ -125,6 +125,8 @@ class Stored:
 
     def __init__(self, lookup: Lookup, statistics: Statistics) -> None:
         self._lookup, self._statistics = lookup, statistics
+        self._mean = torch.from_numpy(statistics.mean)
+        self._deviation = torch.from_numpy(statistics.deviation)
         self.width = lookup.width
 
     def look(self, pictures: Sequence[str]) -> Grids:
@@ -135,14 +137,15 @@ class Stored:
             np.int64,
         )
         counts = grid.prod(1)
-        image = np.zeros((len(pictures), counts.max(), self.width), np.float32)
-        for row, (name, count) in enumerate(zip(pictures, counts, strict=True)):
-            if known[row]:
-                image[row, :count] = self._lookup.read(name)
-                image[row, :count] -= self._statistics.mean
-                image[row, :count] /= self._statistics.deviation
+        image = torch.empty(len(pictures), int(counts.max()), self.width)
+        for row, name, count, told in zip(image, pictures, counts, known, strict=True):
+            if told:
+                cells = row[:count]
+                self._lookup.read(name, cells.numpy())
+                cells.sub_(self._mean).div_(self._deviation)
+            row[count if told else 0 :] = 0.0
         seen = np.arange(image.shape[1]) < counts[:, None]  # [B, N]
-        return Grids(*map(torch.from_numpy, (image, seen, grid)))
+        return Grids(image, torch.from_numpy(seen), torch.from_numpy(grid))
 
     def pooled(self, pictures: Sequence[str]) -> Float[Tensor, "B P"] | None:
         """Standardised; zeros, which is the mean, for a picture that could not be read."""

@@ -118,10 +118,10 @@ class Lookup:
         a, b, c, d = found.tolist()
         return a, b, c, d
 
-    def read(self, picture: str) -> NDArray[Any]:
-        """The grid of a picture, [N, D], a view of the file."""
+    def read(self, picture: str, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """The grid of a picture, [N, D]: a view of the file, or the first rows of `out`, filled."""
         store, index = self._find(picture)
-        return store.read(index)
+        return store.read(index, out)
 
     def pooled(self, picture: str) -> NDArray[Any] | None:
         """The pooled vector of a picture, [P]; None where its encoder pools nothing."""

@@ -16,6 +16,7 @@ Reading trusts nothing that the file's own size and the other tensors do not con
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,12 +169,17 @@ def check(shard: Shard) -> None:
         raise ValueError("offsets do not fit the grids")
 
 
-def floats(stored: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
-    """Stored values as numbers, into `out` where it is given (any float type of that shape)."""
+def floats(stored: NDArray[Any]) -> NDArray[Any]:
+    """Stored values as numbers."""
     if stored.dtype == np.uint16:  # bfloat16: the upper half of a float32
-        wide = (stored.astype(np.uint32) << 16).view(np.float32)
-        stored = wide
-    if out is None:
-        return stored
-    np.copyto(out, stored, casting="same_kind")
-    return out
+        wide: NDArray[Any] = (stored.astype(np.uint32) << 16).view(np.float32)
+        return wide
+    return stored
+
+
+def tensor(stored: NDArray[Any]) -> Tensor:
+    """Stored values as torch's numbers, which it converts quickly; nothing may be written there."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        values = torch.from_numpy(stored.view(np.int16) if stored.dtype == np.uint16 else stored)
+    return values.view(torch.bfloat16) if stored.dtype == np.uint16 else values

@@ -23,6 +23,7 @@ from clipvil.encoders.base import Card, Encoder, Pixels
 from clipvil.features import shards
 from clipvil.features.plan import Picture, batches
 from clipvil.features.shards import TORCH, Dtype
+from clipvil.processes import keep_memory
 
 AHEAD = 4  # batches decoded before they are needed
 
@@ -42,17 +43,24 @@ def run(
     """Encode and write shards (file, pictures); yields the id of every picture when it is done."""
     jobs = ((path, batch) for path, part in todo for batch in batches(part, how.batch_size))
     open_, writing = Open(encoder.card, how.dtype), None
-    with suited(encoder, how.threads), ThreadPoolExecutor(how.decoders, "decode") as pool:
+    with (
+        suited(encoder, how.threads),
+        ThreadPoolExecutor(how.decoders, "decode") as pool,
+        ThreadPoolExecutor(1, "write") as writer,
+    ):
+        written = writer.submit(lambda: None)
         try:
             for path, batch, decoded in prefetched(pool, encoder.card, jobs):
                 if writing is not None and writing != path:
-                    open_.write(writing)
+                    written.result()  # the disk is one shard behind at most
+                    written = writer.submit(open_.write, writing)
                     open_ = Open(encoder.card, how.dtype)
                 writing = path
                 open_.add(encoder, batch, decoded)
                 yield from (picture.id for picture in batch)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+        written.result()
         if writing is not None:
             open_.write(writing)
 
@@ -169,6 +177,7 @@ def forward(
 @contextlib.contextmanager
 def suited(encoder: Encoder, threads: int) -> Iterator[None]:
     """So many threads, and weights laid out as convolutions like them, a third faster."""
+    keep_memory()
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     encoder.to(memory_format=torch.channels_last)

@@ -25,6 +25,7 @@ from torch.optim import Optimizer
 from clipvil.files import write_bytes
 from clipvil.models._seeing import Seeing
 from clipvil.models.base import Loss
+from clipvil.processes import keep_memory
 from clipvil.train import keep
 from clipvil.train.recipe import Stage
 
@@ -174,6 +175,7 @@ def fit(
     Raises
         FloatingPointError: the loss is no longer finite; names the step and the ids in the batch
     """
+    keep_memory()
     # precision is a stage's own, while accelerate knows one a process
     accelerator = Accelerator(mixed_precision="no", cpu=not torch.accelerator.is_available())
     half = torch.autocast(accelerator.device.type, torch.bfloat16, stage.precision == "bf16")
