@@ -41,7 +41,8 @@ def write(folder: Path, records: Sequence[Record], abouts: Sequence[About]) -> l
     """
     order = [encoder.name for about in abouts for encoder in about.encoders]
     views = view.comparisons(records, order)
-    printed = [table for comparison in views for table in tables.every(comparison)]
+    printed = [table for table in [tables.overview(views)] if table.rows]
+    printed += [table for comparison in views for table in tables.every(comparison)]
     contents = {
         "report.html": html(views, abouts),
         "results.csv": tables.to_csv(records),
@@ -71,6 +72,7 @@ def html(views: Sequence[Comparison], abouts: Sequence[About]) -> str:
     environment.filters |= {"breakable": breakable}
     page = environment.get_template("page.html.jinja")
     text = page.render(
+        overview=tables.overview(views),
         sections=[section(comparison, abouts) for comparison in views],
         abouts=abouts,
         costs=[encoder for about in abouts for encoder in about.encoders],

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from clipvil.evaluate.result import Mean, Record
+from clipvil.evaluate.result import Record
 from clipvil.report import words
-from clipvil.report.view import Comparison
+from clipvil.report.view import Comparison, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +29,43 @@ def every(view: Comparison) -> list[Table]:
     return [table for table in tables if table.rows]
 
 
+def overview(views: Sequence[Comparison]) -> Table:
+    """Encoders and controls by task, each with the most examples; no rows of one task alone."""
+
+    def text(view: Comparison, who: str) -> str:
+        difference = view.against(who, view.sizes[-1].shots)
+        told_apart = difference is not None and difference.significant
+        return reached(view, who, view.sizes[-1]) + (" *" if told_apart else "")
+
+    everyone = [*dict.fromkeys(who for view in views for who in view.encoders)]
+    everyone += dict.fromkeys(who for view in views for who in view.controls)
+    rows = [(marked(views, who), *(text(view, who) for view in views)) for who in everyone]
+    head = ("encoder", *(f"{view.task}: {words.score(view)}" for view in views))
+    caption = "Every task with the most examples: mean over seeds (95 % interval); * differs "
+    caption += "significantly from the baseline"
+    return Table(caption, head, tuple(rows) if len(views) > 1 else ())
+
+
+def marked(views: Sequence[Comparison], who: str) -> str:
+    """A row's name, which says whether it is a control."""
+    return f"{who} (control)" if any(who in view.controls for view in views) else who
+
+
+def reached(view: Comparison, who: str, size: Size) -> str:
+    """Mean over seeds and its interval; a dash for what was not run."""
+    mean = view.mean(who, size.shots)
+    if mean is None:
+        return words.NONE
+    inside = words.interval(mean.low, mean.high, view.unit)
+    return f"{words.number(mean.value, view.unit)} ({inside})"
+
+
 def scores(view: Comparison) -> Table:
     """Encoders and controls by size: mean over seeds and its interval."""
-
-    def text(mean: Mean | None) -> str:
-        if mean is None:
-            return words.NONE
-        inside = words.interval(mean.low, mean.high, view.unit)
-        return f"{words.number(mean.value, view.unit)} ({inside})"
-
-    rows = []
-    for who in view.all:
-        marked = f"{who} (control)" if who in view.controls else who
-        rows.append((marked, *(text(view.mean(who, size.shots)) for size in view.sizes)))
+    rows = [
+        (marked([view], who), *(reached(view, who, size) for size in view.sizes))
+        for who in view.all
+    ]
     count = f"{view.num_seeds} seeds" if view.num_seeds > 1 else "one seed"
     caption = (f"{view.task}, {view.split}: {words.score(view)}, mean over {count} "
                f"(95 % interval), n = {view.questions}")  # fmt: skip

@@ -37,6 +37,20 @@ def test_every_kind_of_control_is_told_and_looks_its_own(comparison: Comparison)
     assert len(set(looks)) == len(many.all) == 12
 
 
+def test_several_tasks_stand_side_by_side(records: list[Record]) -> None:
+    other = [msgspec.structs.replace(record, task="gqa") for record in records
+             if not isinstance(record, Mean) or record.encoder != "text only"]  # fmt: skip
+    assert not tables.overview(view.comparisons(records)).rows
+    both = tables.overview(view.comparisons([*records, *other]))
+    rows = {row[0]: row[1:] for row in both.rows}
+    assert [name.partition(":")[0] for name in both.head[1:]] == ["vqa2", "gqa"]
+    assert rows["text only (control)"][1] == words.NONE != rows["text only (control)"][0]
+    (alone,) = view.comparisons(records)
+    told = [r[-1] for r in tables.scores(alone).rows if r[0] == "tiny:clip"]
+    assert rows["tiny:clip"][0].removesuffix(" *") == told[0]
+    assert "Every task" in page.html(view.comparisons([*records, *other]), [])
+
+
 # ---------------------------------------------------------------------------- words
 
 
