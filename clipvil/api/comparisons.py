@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from clipvil.evaluate.compare import Comparison
     from clipvil.evaluate.estimate import Estimate
     from clipvil.evaluate.result import Record
+    from clipvil.evaluate.workers import Workers
     from clipvil.train.recipe import Recipe
 
 
@@ -100,10 +102,19 @@ def estimate(comparison: Comparison) -> Estimate:
     )
 
 
-def run(comparison: Comparison, command: str = "clipvil.compare(...)") -> list[Record]:
+def run(
+    comparison: Comparison,
+    command: str = "clipvil.compare(...)",
+    *,
+    workers: Workers | None = None,
+) -> list[Record]:
     """Encode, train, answer, score and report; finished parts are not done again.
 
     Writes `results.jsonl`, `about.json`, `report.html` and the tables into the output folder.
+
+    Args
+        command: what a person typed, for the records
+        workers: processes that several comparisons share, instead of ones of its own
     """
     from clipvil.evaluate.collect import about, collect
     from clipvil.evaluate.compare import run_cells
@@ -116,14 +127,15 @@ def run(comparison: Comparison, command: str = "clipvil.compare(...)") -> list[R
     from clipvil.files import locked
     from clipvil.report import page
 
-    with locked(comparison.out), Workers(comparison.jobs) as workers:
+    hands = Workers(comparison.jobs) if workers is None else nullcontext(workers)
+    with locked(comparison.out), hands as at_work:
         needed = not all(map(is_given, comparison.encoders))
         pictures = all_pictures(comparison.source, needed=needed)
-        gathered = gather_all(comparison, pictures, workers)
+        gathered = gather_all(comparison, pictures, at_work)
         for name, some in gathered.items():
             tell_failures(name, some.found.failures)
         seen = [some.arm for some in gathered.values()]
-        done = run_cells(workers, comparison, seen)
+        done = run_cells(at_work, comparison, seen)
         scores = collect(comparison, done)
         records = summarise(scores, comparison.source.load(), baseline=comparison.baseline)
         write_records(comparison.out / RESULTS, records)

@@ -5,8 +5,17 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clipvil.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from clipvil.report import tables
+
+WIDE = 160  # characters of a line in a file or a pipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +58,7 @@ class Verb:
 
     def run(self) -> int:
         """Plan, tell, do."""
-        from clipvil import api
+        from clipvil import api, progress
 
         comparison = api.plan(
             task=self.task, data=self.data, encoders=self.encoders, out=self.out, model=self.model,
@@ -62,6 +71,7 @@ class Verb:
             return 0
         records = api.run(comparison, api.command_line(sys.argv[1:]))
         tell_results(records, comparison, as_json=self.json)
+        progress.say(f"wrote {self.out}/results.jsonl and {self.out}/report.html")
         return 0
 
 
@@ -116,14 +126,11 @@ def tell_plan(comparison: object, estimate: object, *, as_json: bool) -> None:
 
 
 def tell_results(records: object, comparison: object, *, as_json: bool) -> None:
-    """The findings and the tables, and what was written."""
+    """The findings and the tables."""
     import json
 
     import msgspec
-    from rich.console import Console
-    from rich.table import Table
 
-    from clipvil import progress
     from clipvil.evaluate.compare import Comparison
     from clipvil.evaluate.result import Difference
     from clipvil.report import tables, view, words
@@ -134,12 +141,27 @@ def tell_results(records: object, comparison: object, *, as_json: bool) -> None:
         differences = [r for r in records if isinstance(r, Difference)]
         print(json.dumps([msgspec.to_builtins(record) for record in differences]))
     else:
-        console = Console(highlight=False)
+        console = terminal()
         for seen in view.comparisons(records, comparison.encoders):
             console.print(words.headline(seen))
             for made in tables.every(seen):
-                table = Table(*made.head, title=made.caption, title_justify="left")
-                for row in made.rows:
-                    table.add_row(*row)
-                console.print(table)
-    progress.say(f"wrote {comparison.out}/results.jsonl and {comparison.out}/report.html")
+                console.print(drawn(made))
+
+
+def terminal() -> Console:
+    """Where tables are printed: as wide as the window, or as any table where there is none."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+
+
+def drawn(made: tables.Table) -> Table:
+    """A table for the terminal."""
+    from rich.table import Table
+
+    table = Table(title=made.caption, title_justify="left")
+    for name in made.head:
+        table.add_column(name, no_wrap=not table.columns)  # who it is stays whole
+    for row in made.rows:
+        table.add_row(*row)
+    return table
