@@ -22,6 +22,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import date
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +35,7 @@ from torch.nn import functional as F
 
 from clipvil.data import LabelBatch
 from clipvil.models import mcan, pythia
+from clipvil.processes import keep_memory
 from clipvil.train.fit import optimizer_of
 from clipvil.train.recipe import Stage
 
@@ -164,15 +167,42 @@ def peer_pythia(checkout: Path, batch: LabelBatch) -> Step:
     return stepping(model, torch.optim.Adam(model.parameters(), lr=1e-4), loss, False)
 
 
-def race(sides: dict[str, Step], rounds: int, batch: int) -> dict[str, list[float]]:
+MODELS = {"mcan": mcan, "pythia": pythia}
+PEERS = {"mcan": peer_mcan, "pythia": peer_pythia}
+
+
+def side(name: str, peer: Path | None, given: argparse.Namespace, pipe: Connection) -> None:
+    """In a process of its own: CPU milliseconds a question of one step, whenever asked."""
+    torch.set_num_threads(1)
+    batch = questions(given.batch, given.cells)
+    if peer is not None:
+        step = PEERS[name](peer, batch)
+    else:
+        keep_memory()  # as `fit` does
+        step = ours(MODELS[name], batch, given.precision == "bf16")
+    while pipe.recv():
+        start = time.process_time()
+        step()
+        pipe.send(1_000 * (time.process_time() - start) / given.batch)
+
+
+def race(name: str, peer: Path | None, given: argparse.Namespace) -> dict[str, list[float]]:
     """CPU milliseconds a question of each side, round by round; the first round is not counted."""
-    times = {name: list[float]() for name in sides}
-    for round_ in range(rounds + 1):
-        for name, step in sides.items():
-            start = time.process_time()
-            step()
+    context, pipes = get_context("spawn"), dict[str, Connection]()
+    for what in ("fp32", "bf16", *(["peer"] if peer is not None else [])):
+        pipes[what], theirs = context.Pipe()
+        told = argparse.Namespace(**vars(given), precision=what)
+        of = peer if what == "peer" else None
+        context.Process(target=side, args=(name, of, told, theirs), daemon=True).start()
+    times = {what: list[float]() for what in pipes}
+    for round_ in range(given.rounds + 1):
+        for what, pipe in pipes.items():
+            pipe.send(True)
+            taken = pipe.recv()
             if round_:
-                times[name].append(1_000 * (time.process_time() - start) / batch)
+                times[what].append(taken)
+    for pipe in pipes.values():
+        pipe.send(False)
     return times
 
 
@@ -185,17 +215,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--csv", type=Path, default=Path(__file__).with_suffix(".csv"))
     given = parser.parse_args()
-    torch.set_num_threads(1)
-    batch, rows = questions(given.batch, given.cells), list[list[Any]]()
+    rows = list[list[Any]]()
     machine = date.today(), cpu(), platform.python_version(), torch.__version__
-    for name, module, checkout, peer in (
-        ("mcan", mcan, given.mcan_vqa, peer_mcan),
-        ("pythia", pythia, given.mmf, peer_pythia),
-    ):
-        sides = {"fp32": ours(module, batch, False), "bf16": ours(module, batch, True)}
-        if checkout is not None:
-            sides["peer"] = peer(checkout, batch)
-        times = race(sides, given.rounds, given.batch)
+    for name, checkout in (("mcan", given.mcan_vqa), ("pythia", given.mmf)):
+        times = race(name, checkout, given)
         peers = statistics.median(times["peer"]) if "peer" in times else None
         theirs = f"{min(times['peer']):.0f}" if "peer" in times else None
         known = PUBLISHED[name] if (given.cells, given.batch) == PUBLISHED_AT else None

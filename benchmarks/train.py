@@ -23,6 +23,7 @@ from clipvil.data import LabelBatch, LabelData, Statistics, Stored, Vocabulary
 from clipvil.features.convert import Given, convert
 from clipvil.features.lookup import Lookup
 from clipvil.models import mcan, pythia
+from clipvil.processes import keep_memory
 from clipvil.train.fit import fit, optimizer_of, order
 from clipvil.train.recipe import Stage
 
@@ -141,6 +142,7 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, default=Path(__file__).with_suffix(".csv"))
     given = parser.parse_args()
     torch.set_num_threads(1)
+    keep_memory()  # as `fit` does, for both sides
     with tempfile.TemporaryDirectory() as folder:
         data = made(Path(folder), given.questions, given.cells)
         for name in given.models:
