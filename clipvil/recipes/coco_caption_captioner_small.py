@@ -16,7 +16,7 @@ def recipe() -> Recipe[captioner.Config]:
     stage = Stage(
         epochs=2,
         least_steps=80,
-        most_steps=200,
+        most_steps=150,
         batch=8,
         learning_rate=3e-3,
         clip=5.0,
