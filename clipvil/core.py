@@ -318,7 +318,9 @@ class Task:
     archives   zips of its pictures as published, which are read without unpacking them
     breakdowns kinds of `strata` that the official scorer reports beside the headline
     metrics    in order of importance; the headline is the first that the data allow
-    thorough   as `measure`, with what takes another program (METEOR): for `score`, not for training
+    thorough   as `measure`, with what takes other programs (METEOR, SPICE): for `score`
+    compared   (examples, answers of several systems) -> statistics of each, with what another
+               program counts soon enough for many of them (METEOR): for `compare`
     partial    whether the official scorer scores what was answered and leaves out the rest
     """
 
@@ -338,6 +340,9 @@ class Task:
     archives: tuple[OfficialFile, ...] = ()
     breakdowns: tuple[str, ...] = ()
     thorough: Callable[[Sequence[Example], Mapping[str, Answer]], Measured] | None = None
+    compared: (
+        Callable[[Sequence[Example], Sequence[Mapping[str, Answer]]], list[Measured]] | None
+    ) = None
     partial: bool = False
 
     def headline(self, columns: Collection[str]) -> Metric:

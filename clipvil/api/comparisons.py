@@ -107,6 +107,7 @@ def run(
     command: str = "clipvil.compare(...)",
     *,
     workers: Workers | None = None,
+    programs: bool = True,
 ) -> list[Record]:
     """Encode, train, answer, score and report; finished parts are not done again.
 
@@ -115,6 +116,7 @@ def run(
     Args
         command: what a person typed, for the records
         workers: processes that several comparisons share, instead of ones of its own
+        programs: whether METEOR, which takes half a minute, is computed where it can be run
     """
     from clipvil.evaluate.collect import about, collect
     from clipvil.evaluate.compare import run_cells
@@ -136,7 +138,7 @@ def run(
             tell_failures(name, some.found.failures)
         seen = [some.arm for some in gathered.values()]
         done = run_cells(at_work, comparison, seen)
-        scores = collect(comparison, done)
+        scores = collect(comparison, done, programs=programs)
         records = summarise(scores, comparison.source.load(), baseline=comparison.baseline)
         write_records(comparison.out / RESULTS, records)
         told = about(comparison, gathered, done, command)

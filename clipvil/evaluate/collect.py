@@ -7,7 +7,7 @@ import hashlib
 import io
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,33 +51,44 @@ def commit() -> str | None:
     return told.stdout.strip() or None
 
 
-def collect(comparison: Comparison, plans: Sequence[Plan]) -> list[CellScores]:
-    """What every scored cell answered on every test set, measured anew from its files."""
+def collect(
+    comparison: Comparison, plans: Sequence[Plan], *, programs: bool = True
+) -> list[CellScores]:
+    """What every scored cell answered on every test set, measured anew from its files.
+
+    With `programs`, also by those metrics of other programs that a comparison has time for.
+    """
     source = comparison.source
     task, here = source.load(), commit()
     scores = list[CellScores]()
     for shift, test in splits.tests(source):
         kinds = tuple(sorted(test.examples[0].strata))
         questions = Questions.of(test.examples, task.splits.report, shift, kinds)
-        for plan in plans:
-            scores.append(_scores(plan, task, test.examples, questions, comparison, here))
+        said = (dict(task.read(plan.folder / answers_name(task, shift))) for plan in plans)
+        several: Iterable[Measured]
+        if programs and task.compared is not None:
+            several = task.compared(test.examples, [*said])
+        else:
+            several = (task.measure(test.examples, answers) for answers in said)
+        for plan, measured in zip(plans, several, strict=True):
+            scores.append(_scores(plan, measured, questions, comparison, here, test.examples))
     return scores
 
 
 def _scores(
     plan: Plan,
-    task: Task,
-    examples: Sequence[Example],
+    measured: Measured,
     questions: Questions,
     comparison: Comparison,
     here: str | None,
+    examples: Sequence[Example],
 ) -> CellScores:
     fitted = cell.fitted_in(plan.folder)
     timing = read_json(plan.folder / "timing.json")
     made = read_json(plan.folder / "recipe.json")
     return CellScores(
         questions=questions,
-        measured=measured(plan, task, examples, questions.shift),
+        measured=measured,
         encoder=plan.arm.name,
         control=plan.arm.control,
         fingerprint=plan.arm.fingerprint,
@@ -102,12 +113,6 @@ def selected(plan: Plan) -> str:
     if plan.recipe.select == "apart":
         return ""
     return f", selected on {splits.selected_on(plan.source, plan.recipe.select)}"
-
-
-def measured(plan: Plan, task: Task, examples: Sequence[Example], shift: str | None) -> Measured:
-    """Statistics of a cell's answers to a test set."""
-    answers = dict(task.read(plan.folder / answers_name(task, shift)))
-    return task.measure(examples, answers)
 
 
 # ---------------------------------------------------------------------------- what is shown

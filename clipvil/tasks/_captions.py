@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 import numpy as np
@@ -111,18 +112,41 @@ def measure(examples: Sequence[Example], answers: Mapping[str, Answer]) -> Measu
 
 def thorough(examples: Sequence[Example], answers: Mapping[str, Answer]) -> Measured:
     """As `measure`, and with what METEOR and SPICE are computed from where they can be run."""
-    ids, candidates, references = tokenised(examples, answers)
-    columns, rows = caption.COLUMNS, [caption.statistics(candidates, references)]
-    for scorer in (meteor, spice):
-        if scorer.program() is None:
+    return _counted(examples, [answers], (meteor, spice))[0]
+
+
+def compared(
+    examples: Sequence[Example], several: Sequence[Mapping[str, Answer]]
+) -> list[Measured]:
+    """As `measure`, of several systems, with METEOR where it can be run; SPICE takes too long."""
+    return _counted(examples, several, (meteor,))
+
+
+def _counted(
+    examples: Sequence[Example],
+    several: Sequence[Mapping[str, Answer]],
+    programs: Sequence[ModuleType],
+) -> list[Measured]:
+    """Each system's statistics. A program, which is slow to start, runs once over all of them."""
+    said = [tokenised(examples, answers) for answers in several]
+    columns = caption.COLUMNS
+    counts = [np.concatenate([caption.statistics(one, told) for _, one, told in said])]
+    for program in programs:
+        if program.program() is None:
             continue
         try:
-            rows.append(scorer.statistics(candidates, references))
+            counts.append(
+                program.statistics(
+                    [one for _, candidates, _ in said for one in candidates],
+                    [one for _, _, references in said for one in references],
+                )
+            )
         except ChildProcessError as error:  # the other figures are worth having without
             say(str(error))
         else:
-            columns += scorer.COLUMNS
-    return Measured(ids, columns, np.concatenate(rows, axis=1))
+            columns += program.COLUMNS
+    rows = np.split(np.concatenate(counts, axis=1), len(several))
+    return [Measured(ids, columns, own) for (ids, _, _), own in zip(said, rows, strict=True)]
 
 
 def reduce(totals: Totals) -> dict[str, NDArray[np.float64]]:

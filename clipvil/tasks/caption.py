@@ -18,7 +18,16 @@ from clipvil.columns import Grouped, Strings
 from clipvil.core import Answer, Data, Example, Splits, Task, Text
 from clipvil.files import write_jsonl
 from clipvil.tasks import _own
-from clipvil.tasks._captions import LONGEST, METRICS, Captioned, measure, read, reduce, thorough
+from clipvil.tasks._captions import (
+    LONGEST,
+    METRICS,
+    Captioned,
+    compared,
+    measure,
+    read,
+    reduce,
+    thorough,
+)
 from clipvil.tasks.base import COLOURS, tiny_picture, words
 
 FILES = _own.files('"caption"')
@@ -89,5 +98,6 @@ TASK = Task(
     write=write,
     tiny=tiny,
     thorough=thorough,
+    compared=compared,
     partial=True,
 )

@@ -21,7 +21,16 @@ from clipvil import sources
 from clipvil.columns import Grouped, Numbered, Strings
 from clipvil.core import Answer, Data, Download, Example, OfficialFile, Splits, Task, Text
 from clipvil.files import find, read_rows, write_json
-from clipvil.tasks._captions import LONGEST, METRICS, Captioned, measure, read, reduce, thorough
+from clipvil.tasks._captions import (
+    LONGEST,
+    METRICS,
+    Captioned,
+    compared,
+    measure,
+    read,
+    reduce,
+    thorough,
+)
 from clipvil.tasks._own import inside
 from clipvil.tasks.base import COLOURS, of_split, tiny_picture, words
 
@@ -248,6 +257,7 @@ TASK = Task(
     write=write,
     tiny=tiny,
     thorough=thorough,
+    compared=compared,
     partial=True,
 )
 VARIANTS = {

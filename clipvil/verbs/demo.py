@@ -78,7 +78,7 @@ class Verb:
             for number, comparison in enumerate(plans, 1):
                 if len(plans) > 1:
                     progress.say(f"{number} of {len(plans)}: {comparison.source.task}")
-                records = api.run(comparison, command, workers=workers)
+                records = api.run(comparison, command, workers=workers, programs=False)
                 if comparison is plans[0]:
                     tell_results(records, comparison, as_json=False)
         together(out, plans)

@@ -31,6 +31,13 @@ for row in json.load(open(sys.argv[5])):
     rows.append({"image_id": row["image_id"], "test_tuples": [], "scores": scores})
 json.dump(rows, open(sys.argv[sys.argv.index("-out") + 1], "w"))
 """
+METEOR = f"""
+import pathlib, sys
+with (pathlib.Path(sys.argv[0]).parent / "runs").open("a") as runs:
+    runs.write("run\\n")
+for line in sys.stdin:
+    print(*[len(line.split())] * {len(meteor.COLUMNS)})
+"""
 
 
 def java(folder: Path, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
@@ -76,6 +83,22 @@ def test_a_program_that_fails_costs_its_own_figure_only(
     assert scored.figures["meteor"].value is None
     assert scored.figures["bleu_1"].value == pytest.approx(3 / 5)
     assert said in capsys.readouterr().err
+
+
+@PACKED
+def test_systems_that_are_compared_share_one_run_of_meteor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    java(tmp_path, monkeypatch, METEOR)
+    assert TASK.compared is not None and TASK.thorough is not None
+    systems = [dict(SAID), {"1": Said("the the the cat"), "2": Said("")}]
+    several = TASK.compared(PICTURES, systems)
+    assert (tmp_path / "runs").read_text() == "run\n"
+    for found, answers in zip(several, systems, strict=True):
+        alone = TASK.thorough(PICTURES, answers)
+        assert (found.ids, found.columns) == (alone.ids, alone.columns)
+        np.testing.assert_array_equal(found.rows, alone.rows)
+        assert "meteor" in TASK.reduce(found.totals())
 
 
 @pytest.mark.slow
