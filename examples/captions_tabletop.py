@@ -55,7 +55,7 @@ comparison = api.plan(
     task=task.name, data=data, encoders=["tiny:clip"], recipe=alone, shots=["100%"],
     seeds=SEEDS, jobs=1, out=root / "words",
 )  # fmt: skip
-for record in api.run(comparison, " ".join(["python", *sys.argv])):
+for record in api.run(comparison, " ".join(["python", *sys.argv]), programs=False):
     if record.metric == "cider" and isinstance(record, Mean | Difference):
         beaten = f" minus {record.baseline}" if isinstance(record, Difference) else ""
         told(f"{record.encoder}{beaten}, words alone", record)
