@@ -10,10 +10,10 @@ def recipe() -> Recipe[pythia.Config]:
     stage = Stage(
         epochs=1.5,
         least_steps=150,
-        most_steps=180,
+        most_steps=150,
         batch=8,
         learning_rate=5e-3,
         clip=5.0,
-        validations=2,
+        validations=1,
     )
     return Recipe(model="pythia", config=config, stages=(stage,))
