@@ -115,7 +115,10 @@ def _read(source: Source, split: str, shift: str | None) -> Part:
     for example in examples:
         if len(example.pictures) != 1:
             raise ValueError(f"{task.name} {example.id}: {len(example.pictures)} pictures, not one")
-        path = index.find(example.pictures[0])
+        try:
+            path = index.find(example.pictures[0])
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{task.name} {example.id}: {error}") from error
         name = path.relative_to(top).with_suffix("").as_posix()
         if files.setdefault(name, path) != path:
             raise ValueError(f"{files[name]} and {path} differ in their suffix only; rename one")

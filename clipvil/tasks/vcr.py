@@ -52,6 +52,7 @@ from clipvil.tasks.base import COLOURS, chosen, distinct, gold, of_split, tiny_p
 
 SOURCE = "https://visualcommonsense.com/download"
 HIDDEN = ("test",)
+KEPT = 4_096  # questions of a split that stay decoded: some ten megabytes
 FILES = tuple(
     OfficialFile(
         role="annotations", split=split, name=f"{split}.jsonl", source=SOURCE, gate=sources.VCR
@@ -104,13 +105,15 @@ class Metadata(msgspec.Struct):
 class Scenes(Column[Example]):
     """Questions as JSON in one block; boxes are read from the files when a question is asked for.
 
-    `metadata` are those files by official name; None where there is no data folder.
+    `metadata` are those files by official name; None where there is no data folder. Of few
+    questions, which are read over and over, the first that are asked for are kept as they are.
     """
 
     root: Path | None
     ids: Strings = field(default_factory=Strings)
     rows: Strings = field(default_factory=Strings)
     metadata: Mapping[str, Path] | None = None
+    _kept: dict[int, Example] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -122,6 +125,14 @@ class Scenes(Column[Example]):
             MissingFilesError: the file of boxes is not under the data folder
             ValueError: it is not what it should be, or is not of these objects; names the file
         """
+        if index not in self._kept:
+            example = self._decoded(index)
+            if len(self._kept) == KEPT:
+                return example
+            self._kept[index] = example
+        return self._kept[index]
+
+    def _decoded(self, index: int) -> Example:
         row = msgspec.json.decode(self.rows[index], type=Row)
         target = None
         if row.answer_label is not None and row.rationale_label is not None:

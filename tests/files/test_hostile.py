@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 
 from clipvil import cli, tasks
 from clipvil.core import Data, OfficialFile
-from clipvil.files import find, read_json, read_jsonl, read_rows, reading, write_bytes
+from clipvil.evaluate import splits
+from clipvil.evaluate.splits import Source
+from clipvil.files import PictureIndex, find, read_json, read_jsonl, read_rows, reading, write_bytes
 
 
 class Row(msgspec.Struct):
@@ -247,3 +250,15 @@ def test_a_picture_outside_the_data_folder_is_not_there(
         write_bytes(data / "val.jsonl", json.dumps(rows[0]).encode())
         assert cli.run("data", ["check", "--task", "vqa", "--data", str(data)]) == 1
         assert "line 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "split"), [("vqa2", "val"), ("snli_ve", "dev"), ("vcr", "val")])
+def test_a_missing_picture_is_told_with_who_asks_for_it(
+    name: str, split: str, tmp_path: Path
+) -> None:
+    task = tasks.load(name)
+    task.tiny(tmp_path)
+    example = task.examples(Data(tmp_path), split)[0]
+    PictureIndex(tmp_path).find(example.pictures[0]).unlink()
+    with pytest.raises(FileNotFoundError, match=re.escape(f"{name} {example.id}: no picture")):
+        splits.part(Source(name, Data(tmp_path)), split)

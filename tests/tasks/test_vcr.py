@@ -18,6 +18,7 @@ from clipvil.files import (
     write_json,
     write_jsonl,
 )
+from clipvil.tasks import vcr
 from clipvil.tasks._vcr_submission import HEADER
 from clipvil.tasks.vcr import TASK
 
@@ -54,6 +55,15 @@ def test_an_example_has_what_the_files_say(root: Path) -> None:
         Region((0, 0, 3, 2), "person", (((0, 0), (3, 0), (3, 2)), ((5, 5), (6, 5), (6, 6)))),
         Region((5, 5, 6, 6), "dog"),
     )
+
+
+def test_a_question_reads_the_same_whether_it_is_kept(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = list(TASK.examples(Data(root), "val"))
+    monkeypatch.setattr(vcr, "KEPT", 1)
+    examples = TASK.examples(Data(root), "val")
+    assert list(examples) == kept and list(examples) == kept, "and again"
 
 
 def test_scoring_needs_no_boxes(root: Path) -> None:
