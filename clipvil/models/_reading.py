@@ -1,0 +1,55 @@
+"""An LSTM over words both ways that padding does not touch.
+
+On a processor words are not packed: there the gradient of each slice of packed words is as large as
+all of them. Padding shuts a gate instead, and the cell stays as it is.
+
+Shapes   B rows, T words, E width of a word, H width of what both ways leave together
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+SHUT = 1e4  # what shuts a gate, or opens it, whatever else goes in
+
+Read = tuple[Tensor, Tensor, Tensor]
+
+
+def read(lstm: nn.LSTM, words: Float[Tensor, "B T E"], real: Bool[Tensor, "B T"]) -> Read:
+    """What a layer both ways makes of each word, and hidden state and cell where the ways end.
+
+    `real` words come first. Gives [B, T, H], of which that of padding means nothing, and twice
+    [B, H], first what the way back leaves.
+    """
+    if words.device.type != "cpu":
+        return packed(lstm, words, real)
+    size, last = lstm.hidden_size, real.sum(1) - 1
+    blocked = torch.cat([words, ~real.unsqueeze(-1)], -1)  # [B, T, E + 1]
+    gate = words.new_tensor([-SHUT, SHUT, 0.0, 0.0]).repeat_interleave(size)  # enter, forget, ...
+    none = words.new_zeros(1, len(words), size)
+    made, cells = list[Tensor](), list[Tensor]()
+    for way, tokens in (("", blocked), ("_reverse", blocked.flip(1))):
+        inward, *others = (
+            getattr(lstm, f"{name}_l0{way}")
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        weights = [torch.cat([inward, gate[:, None]], 1), *others]
+        steps, _, cell = torch.lstm(
+            tokens, [none, none], weights, True, 1, 0.0, lstm.training, False, True
+        )
+        made.append(steps if way == "" else steps.flip(1))
+        cells.append(cell[0])
+    rows = torch.arange(len(words))
+    ends = [made[1][:, 0], made[0][rows, last]]
+    return torch.cat(made, -1), torch.cat(ends, -1), torch.cat(cells[::-1], -1)
+
+
+def packed(lstm: nn.LSTM, words: Float[Tensor, "B T E"], real: Bool[Tensor, "B T"]) -> Read:
+    """The same as torch does it."""
+    some = pack_padded_sequence(words, real.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+    made, (hidden, cell) = lstm(some)
+    told, _ = pad_packed_sequence(made, batch_first=True, total_length=words.shape[1])
+    return told, torch.cat([*hidden.flip(0)], -1), torch.cat([*cell.flip(0)], -1)
