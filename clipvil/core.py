@@ -317,6 +317,7 @@ class Task:
     tiny       writes a few examples of every split in the published format, with pictures
     archives   zips of its pictures as published, which are read without unpacking them
     breakdowns kinds of `strata` that the official scorer reports beside the headline
+    broken     metrics that are broken down like the headline
     metrics    in order of importance; the headline is the first that the data allow
     thorough   as `measure`, with what takes another program (METEOR): for `score`, not for training
     partial    whether the official scorer scores what was answered and leaves out the rest
@@ -337,6 +338,7 @@ class Task:
     tiny: Callable[[Path], None]
     archives: tuple[OfficialFile, ...] = ()
     breakdowns: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
     thorough: Callable[[Sequence[Example], Mapping[str, Answer]], Measured] | None = None
     partial: bool = False
 
