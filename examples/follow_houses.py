@@ -30,7 +30,7 @@ from clipvil.worlds import tabletop
 ENCODER, METRIC = "tiny:clip", "success_rate"
 MOVES = 5  # of who walks at random, as in R2R's own baseline
 HOUSES, SEED = 24, 41
-IMITATE, SPEAK, REWARD = 150, 150, 100  # steps
+IMITATE, SPEAK, REWARD = 120, 60, 50  # steps
 
 
 def taught(*, back: bool) -> Recipe[Any]:
@@ -42,7 +42,7 @@ def taught(*, back: bool) -> Recipe[Any]:
     def stage(objective: str, steps: int) -> Any:
         return replace(
             first, objective=objective, epochs=1.0, least_steps=steps, most_steps=steps,
-            validations=1 if objective == "describe" else 3,
+            validations=1 if objective == "describe" else 2,
         )  # fmt: skip
 
     last = stage("back_translate" if back else "loss", REWARD)
