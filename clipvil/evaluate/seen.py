@@ -93,10 +93,12 @@ def given(name: str, source: splits.Source) -> Seen:
     for store in stores:
         if store.fingerprint != first.fingerprint:
             raise ValueError(f"{first.path} and {store.path} hold features of different encoders")
+    walks = isinstance(source.load().answer, Moves)
+    if walks:
+        unshifted(name, source)
     pictures = splits.all_pictures(source, needed=False)
     fingerprint, width, failures = first.fingerprint, first.width, dict[str, str]()
-    if isinstance(source.load().answer, Moves):
-        unshifted(name, source)
+    if walks:
         fingerprint, width = views.stamp(paths, []), views.check(paths, viewpoints(source))
     else:
         failures = covered(name, Lookup(paths, loosely=True), pictures)
