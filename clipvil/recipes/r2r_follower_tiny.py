@@ -11,7 +11,7 @@ def recipe() -> Recipe[follower.Config]:
         view_dropout=0.0, speaker_dropout=0.1, channel_dropout=0.0,
     )  # fmt: skip
     stage = Stage(
-        objective="imitate", epochs=4, least_steps=60, most_steps=60, batch=64,
-        learning_rate=4e-3, clip=5.0, validations=1,
+        objective="imitate", epochs=3, least_steps=40, most_steps=40, batch=64,
+        learning_rate=5e-3, clip=5.0, validations=1,
     )  # fmt: skip
     return Recipe(model="follower", config=config, stages=(stage,))
