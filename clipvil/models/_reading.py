@@ -1,8 +1,8 @@
 """An LSTM over words both ways that padding does not touch.
 
-On a processor words are not packed: there the gradient of each slice of packed words is as large as
-all of them. Padding shuts a gate instead, and the cell stays as it is; rows of about one length are
-read together.
+Where a processor takes gradients words are not packed: that of each slice of packed words is as
+large as all of them. Padding shuts a gate instead, and the cell stays as it is; rows of about one
+length are read together.
 
 Shapes   B rows, T words, E width of a word, H width of what both ways leave together
 """
@@ -27,7 +27,7 @@ def read(lstm: nn.LSTM, words: Float[Tensor, "B T E"], real: Bool[Tensor, "B T"]
     `real` words come first. Gives [B, T, H], of which that of padding means nothing, and twice
     [B, H], first what the way back leaves.
     """
-    if words.device.type != "cpu":
+    if words.device.type != "cpu" or not torch.is_grad_enabled():
         return packed(lstm, words, real)
     lengths = real.sum(1)
     order = lengths.argsort()
