@@ -317,6 +317,7 @@ class Task:
     tiny       writes a few examples of every split in the published format, with pictures
     archives   zips of its pictures as published, which are read without unpacking them
     breakdowns kinds of `strata` that the official scorer reports beside the headline
+    broken     metrics that are broken down like the headline
     metrics    in order of importance; the headline is the first that the data allow
     thorough   as `measure`, with what takes other programs (METEOR, SPICE): for `score`
     compared   (examples, answers of several systems) -> statistics of each, with what another
@@ -339,6 +340,7 @@ class Task:
     tiny: Callable[[Path], None]
     archives: tuple[OfficialFile, ...] = ()
     breakdowns: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
     thorough: Callable[[Sequence[Example], Mapping[str, Answer]], Measured] | None = None
     compared: (
         Callable[[Sequence[Example], Sequence[Mapping[str, Answer]]], list[Measured]] | None

@@ -225,10 +225,11 @@ def given_features(named: str, source: Source, sight: str) -> Arm:
         UsageError, FileNotFoundError, ValueError: as `evaluate.seen.given`
     """
     from clipvil.evaluate.run import Arm
-    from clipvil.evaluate.seen import FEATURES, given, stores_at
+    from clipvil.evaluate.seen import FEATURES, given, stores_at, unshifted
     from clipvil.features.views import stamp
 
     if isinstance(source.load().answer, Moves):
+        unshifted(named, source)
         path = Path(named.removeprefix(FEATURES))
         return Arm(name=named, fingerprint=stamp([path], []), stores=(path,))
     stores_at(named, sight)

@@ -5,7 +5,7 @@ Shapes   V viewpoints, W width of a view
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +28,18 @@ class Around:
         sources: what `features.views.collect` reads
         where: folder in which tables are kept
         seed: of the order in which viewpoints are mixed up; None leaves each its own views
+        pictures: the views among the stores' pictures; None takes all
     """
 
     def __init__(
-        self, sources: Sequence[Path], where: Path, statistics: Statistics, seed: int | None = None
+        self,
+        sources: Sequence[Path],
+        where: Path,
+        statistics: Statistics,
+        seed: int | None = None,
+        pictures: Collection[str] | None = None,
     ) -> None:
-        self._sources, self._where = sources, where
+        self._sources, self._where, self._pictures = sources, where, pictures
         self._statistics, self._seed = statistics, seed
         self.width = len(statistics.mean)
 
@@ -54,7 +60,7 @@ class Around:
         Raises
             ValueError: features lack a viewpoint, or are of another width than the statistics
         """
-        found = table(self._sources, self._where, atlas)
+        found = table(self._sources, self._where, atlas, self._pictures)
         found.fits(self.width)
         views: NDArray[np.float16] = found.values
         if self._seed is not None:
@@ -62,15 +68,19 @@ class Around:
         return Ground.of(atlas, views, self._statistics.mean, self._statistics.deviation)
 
 
-def table(sources: Sequence[Path], where: Path, atlas: Atlas) -> ViewFeatures:
+def table(
+    sources: Sequence[Path], where: Path, atlas: Atlas, pictures: Collection[str] | None = None
+) -> ViewFeatures:
     """The views of all viewpoints of an atlas."""
     scans = [atlas.scans[scan] for scan in atlas.scan]
-    return collect(sources, [*zip(scans, atlas.names, strict=True)], where)
+    return collect(sources, [*zip(scans, atlas.names, strict=True)], where, pictures)
 
 
-def statistics(sources: Sequence[Path], where: Path, atlas: Atlas) -> Statistics:
+def statistics(
+    sources: Sequence[Path], where: Path, atlas: Atlas, pictures: Collection[str] | None = None
+) -> Statistics:
     """Mean and deviation of every channel over all views of an even sample of viewpoints."""
-    views = table(sources, where, atlas).values
+    views = table(sources, where, atlas, pictures).values
     some = views[:: -(-len(views) // SAMPLE)].reshape(-1, views.shape[2]).astype(np.float64)
     return Statistics(some.mean(0).astype(np.float32), steady(some.std(0)))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clipvil.core import Measured, Task
+from clipvil.core import Measured, Metric, Task
 
 
 def name(metric: str, stratum: str) -> str:
@@ -25,11 +25,13 @@ def parts(strata: Sequence[str]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 def figures(
     task: Task, measured: Measured, strata: Mapping[str, Sequence[str]]
-) -> dict[str, float]:
-    """The headline on every stratum of some kinds; `strata[kind]` belongs to `measured.ids`."""
-    headline = task.headline(measured.columns).name
-    return {
-        name(headline, stratum): float(task.reduce(measured.where(keep).totals())[headline])
-        for kind in strata
-        for stratum, keep in parts(strata[kind])
-    }
+) -> dict[str, tuple[Metric, float]]:
+    """What is broken down, on every stratum of some kinds; `strata[kind]` is of `measured.ids`."""
+    headline, found = task.headline(measured.columns), dict[str, tuple[Metric, float]]()
+    several = [headline, *(metric for metric in task.metrics if metric.name in task.broken)]
+    for kind in strata:
+        for stratum, keep in parts(strata[kind]):
+            whole = task.reduce(measured.where(keep).totals())
+            for metric in several:
+                found[name(metric.name, stratum)] = metric, float(whole[metric.name])
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -68,6 +68,11 @@ def views(plan: Plan) -> Path:
     return first.parent / "views" if first.is_dir() else plan.folder / "views"
 
 
+def shown(plan: Plan, files: Mapping[str, Path]) -> Collection[str] | None:
+    """The pictures that walkers see; None where features are given, which name viewpoints."""
+    return None if reads_only(plan) else files.keys()
+
+
 def statistics_of(plan: Plan, part: splits.Part, encoder: Encoder | None) -> Statistics | None:
     """Feature statistics of a cell's fitting pictures, written into its folder; none for the blind.
 
@@ -87,7 +92,8 @@ def statistics_of(plan: Plan, part: splits.Part, encoder: Encoder | None) -> Sta
     if not plan.arm.stores:
         return None
     if walks(plan):
-        found = around.statistics(plan.arm.stores, views(plan), atlas_of(part.examples))
+        atlas = atlas_of(part.examples)
+        found = around.statistics(plan.arm.stores, views(plan), atlas, shown(plan, part.files))
     else:
         found = Statistics.of(features_of(plan), part.pictures, pooled=pooled)
     write_statistics(path, found)
@@ -111,7 +117,7 @@ def sight(
     seen: Sight
     if walks(plan) and plan.arm.stores and statistics is not None:
         mixed = plan.repetition if plan.arm.control == "shuffled" else None
-        return Around(plan.arm.stores, views(plan), statistics, mixed)
+        return Around(plan.arm.stores, views(plan), statistics, mixed, shown(plan, files))
     if encoder is not None and pixels:
         seen = live.Shown(encoder.preprocessing, files)
     elif encoder is not None and statistics is not None:

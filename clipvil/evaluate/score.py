@@ -170,12 +170,11 @@ def score(
         examples = Rows(examples, np.array([*places.values()], np.int64))
     measure = task.thorough if thorough and task.thorough else task.measure
     measured = measure(examples, answers)
-    headline = task.headline(measured.columns)
     parts = breakdown.figures(task, measured, strata)
     return Score(
         task=task,
         measured=measured,
-        figures=totals(task, measured) | {n: figure(headline, v) for n, v in parts.items()},
+        figures=totals(task, measured) | {n: figure(*part) for n, part in parts.items()},
         clusters=tuple(clusters),
         unanswered=len(unanswered),
     )

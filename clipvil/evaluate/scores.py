@@ -83,6 +83,11 @@ class Part(NamedTuple):
     breakdown: str | None = None
     stratum: str | None = None
 
+    @property
+    def name(self) -> str:
+        """What records call it."""
+        return self.metric if self.stratum is None else named_part(self.metric, self.stratum)
+
 
 class Who(NamedTuple):
     """Whose models: an encoder (or control) and a size."""
@@ -131,12 +136,7 @@ def parts(
                 keep = np.array([n == stratum for n in named])
                 some = [m.where(keep) for m in measured]
                 inside = [c for c, k in zip(questions.clusters, keep, strict=True) if k]
-                yield (
-                    Part(None, named_part(headline, stratum), kind, stratum),
-                    members,
-                    some,
-                    inside,
-                )
+                yield Part(None, headline, kind, stratum), members, some, inside
 
 
 def _ordered(measured: Measured, questions: Questions) -> Measured:
@@ -151,9 +151,9 @@ def _ordered(measured: Measured, questions: Questions) -> Measured:
 
 
 def metrics(whole: Part, task: Task, headline: str, questions: Questions) -> list[Part]:
-    """A test set's metrics, without those that are also a breakdown; a stratum has only one."""
+    """A test set's metrics, without those that are also a breakdown; a stratum has few."""
     if whole.stratum is not None:
-        return [whole]
+        return [whole._replace(metric=metric) for metric in (headline, *task.broken)]
     named = {s for kind in questions.strata.values() for s in kind} if whole.shift is None else ()
     broken = {named_part(headline, stratum) for stratum in named}
     return [Part(whole.shift, m.name) for m in task.metrics if m.name not in broken]

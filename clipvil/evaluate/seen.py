@@ -83,7 +83,7 @@ def given(name: str, source: splits.Source) -> Seen:
     """Features that stand in an encoder's place, seen to be there for all that a task shows.
 
     Raises
-        UsageError, FileNotFoundError: as `stores_at`
+        UsageError, FileNotFoundError: as `stores_at`; or there are shifted sets of walks
         ValueError: a store is broken, or they differ in who made them; pictures or viewpoints have
             no features (how many, which), or several pictures the same
     """
@@ -93,9 +93,12 @@ def given(name: str, source: splits.Source) -> Seen:
     for store in stores:
         if store.fingerprint != first.fingerprint:
             raise ValueError(f"{first.path} and {store.path} hold features of different encoders")
+    walks = isinstance(source.load().answer, Moves)
+    if walks:
+        unshifted(name, source)
     pictures = splits.all_pictures(source, needed=False)
     fingerprint, width, failures = first.fingerprint, first.width, dict[str, str]()
-    if isinstance(source.load().answer, Moves):
+    if walks:
         fingerprint, width = views.stamp(paths, []), views.check(paths, viewpoints(source))
     else:
         failures = covered(name, Lookup(paths, loosely=True), pictures)
@@ -105,6 +108,19 @@ def given(name: str, source: splits.Source) -> Seen:
         name=name, fingerprint=fingerprint, width=width, found=found, card=first.card,
         cells=max(1, sum(store.manifest.cells for store in stores) // count),
     )  # fmt: skip
+
+
+def unshifted(name: str, source: splits.Source) -> None:
+    """See that there are no shifted sets of walks, of which given features know nothing.
+
+    Raises
+        UsageError: there are
+    """
+    if shifted := splits.shifts(source.data):
+        raise UsageError(
+            f"{name} tells viewpoints and not how they look in shifts/{shifted[0]}: name an "
+            "encoder, or leave the shifted test sets out"
+        )
 
 
 def viewpoints(source: splits.Source) -> list[views.Viewpoint]:

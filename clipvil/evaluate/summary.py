@@ -72,8 +72,7 @@ def summarise(
         for cell, statistic, many in zip(members, measured, drawn, strict=True):
             exact = statistics.values(statistic, task.reduce)
             for part in metrics(whole, task, frame.headline.name, cell.questions):
-                name = part.metric if part.stratum is None else frame.headline.name
-                value, reps = exact.get(name, np.nan), many.get(name, NOTHING)
+                value, reps = exact.get(part.metric, np.nan), many.get(part.metric, NOTHING)
                 records.append(_cell(cell, frame, part, value, reps, num_clusters, len(clusters)))
                 if np.isfinite(value):
                     who = Who(cell.encoder, cell.shots)
@@ -91,7 +90,7 @@ def _what(frame: Frame, part: Part, split: str) -> dict[str, Any]:
     of = {m.name: m for m in task.metrics}.get(part.metric, frame.headline)
     return {
         "task": task.name, "version": task.version, "split": split, "shift": part.shift,
-        "metric": part.metric, "breakdown": part.breakdown, "stratum": part.stratum,
+        "metric": part.name, "breakdown": part.breakdown, "stratum": part.stratum,
         "unit": of.unit, "higher_is_better": of.higher_is_better,
     }  # fmt: skip
 
@@ -147,7 +146,7 @@ def _paired(ours: Group, baseline: Group, seed: int) -> Estimate | None:
 def _differences(groups: Groups, frame: Frame) -> list[Difference]:
     found = []
     for part, members in groups.items():
-        headline = part.metric == frame.headline.name
+        headline = part.name == frame.headline.name
         if part.shift is not None and not headline:
             continue
         family: Family = "exploratory" if not headline else "shift" if part.shift else "primary"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -55,28 +55,42 @@ class ViewFeatures:
             raise ValueError(f"the views are {self.width} numbers wide, the model reads {width}")
 
 
-def collect(sources: Sequence[Path], viewpoints: Sequence[Viewpoint], where: Path) -> ViewFeatures:
+def collect(
+    sources: Sequence[Path],
+    viewpoints: Sequence[Viewpoint],
+    where: Path,
+    pictures: Collection[str] | None = None,
+) -> ViewFeatures:
     """The views of `viewpoints` out of files or stores; made once, then mapped from `where`.
+
+    Of single pictures in stores those named in `pictures` are views, as a shifted set shows the
+    same viewpoints in others; None takes all.
 
     Raises
         FileNotFoundError: no such source
         ValueError: a viewpoint or view is missing (how many, of which scans), there twice, broken,
             or wider than others
     """
-    key = stamp(sources, viewpoints)
+    key = stamp(sources, viewpoints, pictures)
     place = where / f"views-{key[:16]}.npy"
     note = place.with_suffix(".json")
     with locked(where):
         if not (note.is_file() and place.is_file() and read_json(note)["key"] == key):
-            write(sources, viewpoints, place)
+            write(sources, viewpoints, place, pictures)
             write_json(note, {"key": key, "sources": [str(source) for source in sources]})
     # a private map: torch would complain of memory that cannot be written
     return ViewFeatures(np.load(place, mmap_mode="c", allow_pickle=False))
 
 
-def stamp(sources: Sequence[Path], viewpoints: Sequence[Viewpoint]) -> str:
+def stamp(
+    sources: Sequence[Path],
+    viewpoints: Sequence[Viewpoint],
+    pictures: Collection[str] | None = None,
+) -> str:
     """sha256 of what a table is made from."""
     found = hashlib.sha256(json.dumps([*map(list, viewpoints)]).encode())
+    if pictures is not None:
+        found.update(json.dumps(sorted(pictures)).encode())
     for source in sources:
         file = source / "manifest.json" if source.is_dir() else source
         if not file.is_file():
@@ -102,13 +116,18 @@ def check(sources: Sequence[Path], viewpoints: Sequence[Viewpoint]) -> int:
     return width
 
 
-def write(sources: Sequence[Path], viewpoints: Sequence[Viewpoint], place: Path) -> None:
+def write(
+    sources: Sequence[Path],
+    viewpoints: Sequence[Viewpoint],
+    place: Path,
+    pictures: Collection[str] | None,
+) -> None:
     """Fill the table, whole or not at all."""
     rows = {viewpoint: row for row, viewpoint in enumerate(viewpoints)}
     filled = np.zeros((len(rows), VIEWS), bool)
     with atomic(place) as temporary:
         table = None
-        shown = (one for source in sources for one in entries(source))
+        shown = (one for source in sources for one in entries(source, pictures))
         for viewpoint, views, load in track(shown, "views", total=len(rows)):
             if viewpoint not in rows:
                 continue
@@ -149,10 +168,10 @@ def lacking(viewpoints: Sequence[Viewpoint], filled: NDArray[np.bool_]) -> None:
         )
 
 
-def entries(source: Path) -> Iterator[Shown]:
+def entries(source: Path, pictures: Collection[str] | None = None) -> Iterator[Shown]:
     """What a file or store has of viewpoints; what is none of theirs is passed over."""
     if source.is_dir():
-        yield from stored(Store(source))
+        yield from stored(Store(source), pictures)
         return
     for entry in legacy.find(source).entries:
         if viewpoint := whole(entry.id):
@@ -167,12 +186,12 @@ def values(entry: legacy.Entry) -> NDArray[Any]:
         raise ValueError(f"{entry.place}: {error}") from error
 
 
-def stored(store: Store) -> Iterator[Shown]:
+def stored(store: Store, pictures: Collection[str] | None) -> Iterator[Shown]:
     """What a store has."""
     for name, index in store.ids.items():
         if viewpoint := whole(name):
             yield viewpoint, slice(0, VIEWS), partial(store.read, index)
-        elif part := single(name):
+        elif (pictures is None or name in pictures) and (part := single(name)):
             yield part[0], slice(part[1], part[1] + 1), partial(pooled, store, index)
 
 

@@ -17,13 +17,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from clipvil.core import Moves
 from clipvil.data.walks import Ground, WalkBatch
 from clipvil.models._dropout import Dropout, drop
 from clipvil.models._late import late
 from clipvil.models._looking import TILES, Eyes, Listen, facing, fits, gather, question
+from clipvil.models._reading import read
 from clipvil.models._speaker import Paths, Speaker
 from clipvil.models._walked import State, Told, Use, Walk, imitated, rewarded
 from clipvil.models.base import Loss, said
@@ -81,16 +81,10 @@ class Model(nn.Module):
     def hear(self, words: Int[Tensor, "B T"]) -> tuple[Told, Float[Tensor, "B H"], Tensor]:
         """An instruction, and the hidden state and cell that its ends leave."""
         real = said(words)
-        lengths = real.sum(1).cpu()
-        packed = pack_padded_sequence(
-            self.dropout(self.embed(words)), lengths, batch_first=True, enforce_sorted=False
-        )
-        read, (hidden, cell) = self.read(packed)
-        told, _ = pad_packed_sequence(read, batch_first=True, total_length=words.shape[1])
-        ends, cells = torch.cat([*hidden.flip(0)], -1), torch.cat([*cell.flip(0)], -1)
+        known, end, cell = read(self.read, self.dropout(self.embed(words)), real)
         step, layers = self.step, (self.around.weight, self.ahead.weight)
         use = Use(*map(late, (*layers, step.weight_ih, step.weight_hh)))
-        return Told(self.dropout(told), real, use), torch.tanh(self.begin(ends)), cells
+        return Told(self.dropout(known), real, use), torch.tanh(self.begin(end)), cell
 
     def forward(self, state: State, told: Told, eyes: Eyes) -> tuple[State, Tensor, Tensor]:
         """One look around: the mind after it, logits [B, K + 1], weight of each word [B, T]."""

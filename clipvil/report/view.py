@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from clipvil.evaluate.breakdown import name
 from clipvil.evaluate.result import Cell, Control, Difference, Mean, Record
 
 CONTROLS: dict[Control, str] = {
@@ -60,10 +61,10 @@ class Comparison:
         self, who: str, shots: str, *, shift: str | None = None, stratum: str | None = None
     ) -> Mean | None:
         """The headline metric of an encoder or control over its seeds."""
+        metric = self.metric if stratum is None else name(self.metric, stratum)
+        wanted = (metric, who, shots, shift, stratum)
         for m in self.means:
-            if (m.encoder, m.shots, m.shift, m.stratum) == (who, shots, shift, stratum) and (
-                m.metric == self.metric or stratum is not None
-            ):
+            if (m.metric, m.encoder, m.shots, m.shift, m.stratum) == wanted:
                 return m
         return None
 

@@ -165,4 +165,5 @@ TASK = Task(
     write=write,
     tiny=tiny,
     breakdowns=("language",),
+    broken=("success_rate",),
 )  # fmt: skip

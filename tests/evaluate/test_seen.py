@@ -158,6 +158,11 @@ def test_views_of_walks_are_compared(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="features convert"):
         api.plan(encoders=[f"features:{file}"], model="follower", **asked)
     name = f"features:{tmp_path / 'store'}"
+    (tmp_path / "data/shifts/style").mkdir(parents=True)
+    with pytest.raises(UsageError, match="not how they look in shifts/style"):
+        seen.given(name, splits.Source("r2r", Data(tmp_path / "data")))
+    (tmp_path / "data/shifts/style").rmdir()
+    (tmp_path / "data/shifts").rmdir()
     comparison = api.plan(
         encoders=[name], shots=["100%"], seeds=1,
         recipe=replace(whole, config=config, stages=(stage,), rates=()), **asked,

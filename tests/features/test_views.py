@@ -86,6 +86,19 @@ def test_pictures_of_views_are_put_together(encoder: Encoder, tmp_path: Path) ->
     np.testing.assert_array_equal(found.values[1, 7], np.asarray(pooled, np.float16))
     with pytest.raises(ValueError, match=r"lack 2 of 3 viewpoints in part, in scans a \(1\), b"):
         collect(halves[:1], PLACES, tmp_path / "kept")
+    shifted = {
+        f"shifts/style/{name}": pictures[other]
+        for name, other in zip(names, names[::-1], strict=True)
+    }
+    encode(encoder, shifted, tmp_path / "shifted")
+    both = [*halves, tmp_path / "shifted"]
+    with pytest.raises(ValueError, match="viewpoint one of scan a is there more than once"):
+        collect(both, PLACES, tmp_path / "kept")
+    np.testing.assert_array_equal(
+        collect(both, PLACES, tmp_path / "kept", pictures).values, found.values
+    )
+    other = collect(both, PLACES, tmp_path / "kept", shifted).values
+    np.testing.assert_array_equal(other, found.values[::-1, ::-1])
 
 
 def test_a_table_is_made_once_and_anew_for_other_files(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clipvil.core import Answer, Data, Example, Segment, Task, Walked
+from clipvil.evaluate.result import Seed
 from clipvil.evaluate.score import score
+from clipvil.evaluate.summary import CellScores, Questions, summarise
 from clipvil.files import MissingFilesError, read_json, write_json, write_jsonl
 from clipvil.tasks import r2r, rxr
 from clipvil.tasks._walks import on_spot
@@ -211,3 +213,25 @@ def test_what_cannot_be_walked_is_told_with_its_step(walks: tuple[Task, list[Exa
     ):
         with pytest.raises(ValueError, match=message):
             score(task, examples, (said | {first.id: on_spot(viewpoints)}).items())
+
+
+def test_success_is_told_by_language(tmp_path: Path) -> None:
+    rxr.TASK.tiny(tmp_path)
+    examples = rxr.TASK.examples(Data(tmp_path), "val_unseen")
+    answers: dict[str, Answer] = {}
+    for example in examples:
+        assert example.episode is not None
+        path = example.episode.path
+        english = example.episode.language == "en-IN"
+        answers[example.id] = on_spot(path if english else path[:1])
+    told = score(rxr.TASK, examples, answers.items()).figures
+    assert [told[f"success_rate/{name}"].value for name in ("en", "hi", "te")] == [1, 0, 0]
+    questions = Questions.of(examples, "val_unseen", None, ("language",))
+    cell = CellScores(
+        questions=questions, measured=rxr.TASK.measure(examples, answers), encoder="tiny:clip",
+        model="follower", shots="100%", examples=3, seed=Seed(data=0, init=0, order=0),
+    )  # fmt: skip
+    records = summarise([cell], rxr.TASK, baseline="tiny:clip", replicates=2)
+    success = {r.stratum: r.value for r in records if r.metric.startswith("success_rate/")}
+    assert success == {"en": 1, "hi": 0, "te": 0}
+    assert {r.metric for r in records if r.stratum == "te"} == {"ndtw/te", "success_rate/te"}
