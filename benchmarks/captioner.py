@@ -26,6 +26,7 @@ from clipvil.data.captions import CaptionBatch
 from clipvil.metrics.reward import Frequencies
 from clipvil.models import captioner
 from clipvil.models._decode import END, UNKNOWN
+from clipvil.processes import keep_memory
 from clipvil.train.fit import optimizer_of
 from clipvil.train.recipe import Stage
 
@@ -188,6 +189,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=jobs, default=jobs)
     given = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    keep_memory()  # as `fit` does
     batch, path = pictures(given.cells), Path(__file__).with_suffix(".csv")
     for job in given.only:
         beams = 5 if job == "beam" else 1

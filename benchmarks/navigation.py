@@ -26,6 +26,7 @@ from clipvil.data.words import ranked
 from clipvil.graphs.views import VIEWS
 from clipvil.models import follower
 from clipvil.models._looking import Eyes
+from clipvil.processes import keep_memory
 from clipvil.recipes import r2r_follower
 from clipvil.tasks import r2r
 from clipvil.train.fit import optimizer_of
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, default=Path(__file__).with_suffix(".csv"))
     given = parser.parse_args()
     torch.set_num_threads(1)
+    keep_memory()  # as `fit` does
     ready = episodes(given.data, given.width)
     rows = np.random.default_rng(0).permutation(len(ready))
     parts = [ready.batch(rows[k : k + given.batch]) for k in range(0, 4 * given.batch, given.batch)]

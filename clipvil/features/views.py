@@ -74,7 +74,7 @@ def collect(
     key = stamp(sources, viewpoints, pictures)
     place = where / f"views-{key[:16]}.npy"
     note = place.with_suffix(".json")
-    with locked(where):
+    with locked(where, wait=True):  # cells that start together need the same table
         if not (note.is_file() and place.is_file() and read_json(note)["key"] == key):
             write(sources, viewpoints, place, pictures)
             write_json(note, {"key": key, "sources": [str(source) for source in sources]})

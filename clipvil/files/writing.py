@@ -55,12 +55,16 @@ def sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for one process; the lock goes with the process, however it ends."""
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold `folder` for one process; the lock goes with the process, however it ends.
+
+    Raises
+        ValueError: another one holds it, and is not waited for
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(f"another process is writing to {folder}; wait or stop it") from None
         yield

@@ -55,6 +55,8 @@ class Config:
     no_repeat: int = 0  # words in a run that is not told twice; 0 allows all
     beams: int = 5  # captions that grow side by side; 1 takes the likeliest word each time
     length_power: float = 0.0  # of the number of words that a caption's score is divided by
+    top_k: int = 0  # words are told by lot, out of so many likeliest ones; 0 draws no lots
+    nucleus: float = 0.0  # by lot, out of the fewest with this share of the chances; 0 draws none
     samples: int = 5  # of a picture, in self-critical training
     baseline: Literal["greedy", "others"] = "greedy"  # what a sample is to beat: the likeliest
     # caption's reward, or the mean of the other samples'
@@ -65,6 +67,8 @@ class Config:
                 raise UsageError(f"--config.{name} must be 1 or more")
         if self.width % self.heads or self.width % 4:  # sines and cosines of rows and columns
             raise UsageError(f"--config.width must be a multiple of 4 and of {self.heads} heads")
+        if self.top_k < 0 or not 0 <= self.nucleus <= 1:
+            raise UsageError("--config.top-k is 0 or more, --config.nucleus from 0 to 1")
         if self.baseline == "others" and self.samples < 2:
             raise UsageError("a sample is compared with others: --config.samples must be 2 or more")
 
@@ -171,15 +175,20 @@ class Model(nn.Module):
     def tell(self, batch: CaptionBatch) -> tuple[Int[Tensor, "P K L"], Float[Tensor, "P K"]]:
         """The best captions of each picture, best first, and their scores; -inf is none.
 
-        With one beam it is the likeliest word each time, and the score is left at 0.
+        With one beam it is the likeliest word each time, or one by lot that depends on the
+        picture's id alone; the score is then left at 0.
         """
+        config = self.config
         with at_rest(self):
             telling = Telling(self, self.look(batch), self.seen(batch))
-            if self.config.beams > 1:
-                return beam(
-                    telling, self.config.limits, self.config.beams, self.config.length_power
-                )
-            words = greedy(telling, self.config.limits).unsqueeze(1)
+            if config.top_k or config.nucleus:
+                drawn = lots(batch.ids, 0, 1, config.longest).to(telling.device)
+                share = config.nucleus or 1.0
+                words = sample(telling, config.limits, drawn, top_k=config.top_k, nucleus=share)
+            elif config.beams > 1:
+                return beam(telling, config.limits, config.beams, config.length_power)
+            else:
+                words = greedy(telling, config.limits).unsqueeze(1)
             return words, torch.zeros(words.shape[:2], device=words.device)
 
     def self_critical(self, batch: CaptionBatch) -> Loss:

@@ -1,6 +1,7 @@
 """Views of viewpoints from TSV, HDF5 and stores become the same table, or it is said why not."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from clipvil.encoders.base import Encoder
 from clipvil.features.encode import encode
 from clipvil.features.store import Store
 from clipvil.features.views import Viewpoint, collect
+from clipvil.files import locked
 from tests.features.legacy_files import R2R, D, converted, draw, text, write_tsv
 
 PLACES = [("a", "one"), ("a", "two"), ("b", "one")]
@@ -99,6 +101,15 @@ def test_pictures_of_views_are_put_together(encoder: Encoder, tmp_path: Path) ->
     )
     other = collect(both, PLACES, tmp_path / "kept", shifted).values
     np.testing.assert_array_equal(other, found.values[::-1, ::-1])
+
+
+def test_who_comes_second_waits_for_the_table(tmp_path: Path) -> None:
+    source = tsv(tmp_path, some())
+    with ThreadPoolExecutor(1) as other:
+        with locked(tmp_path / "kept"):
+            asked = other.submit(collect, [source], PLACES, tmp_path / "kept")
+            assert wait([asked], timeout=0.2).not_done
+        assert asked.result().width == D
 
 
 def test_a_table_is_made_once_and_anew_for_other_files(tmp_path: Path) -> None:

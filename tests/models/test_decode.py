@@ -1,6 +1,7 @@
 """Decoding says, whatever the batch, the very words of slow decoders that keep nothing in mind."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -127,6 +128,17 @@ def test_samples_follow_the_model() -> None:
     share = torch.bincount(told.flatten(), minlength=12) / 2_000
     expected = model(batch)[0, 0, 0].softmax(-1)
     torch.testing.assert_close(share, expected, atol=0.04, rtol=0.0)
+
+
+@pytest.mark.parametrize("way", [{"top_k": 4}, {"nucleus": 0.8}])
+@torch.inference_mode()
+def test_a_model_tells_by_lot_where_its_config_says_so(way: dict[str, Any]) -> None:
+    model, batch = small(3).eval(), some(12)
+    likeliest, _ = model.tell(batch)
+    model.config = replace(model.config, **way)
+    told, _ = model.tell(batch)
+    assert torch.equal(model.tell(rows(batch, [5]))[0], told[5:6])
+    assert not torch.equal(told, likeliest[:, :1, : told.shape[-1]])
 
 
 def test_lots_are_a_picture_s_own() -> None:
