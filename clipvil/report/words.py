@@ -7,6 +7,11 @@ from clipvil.report.view import Comparison, Size
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
+WRITTEN = {
+    "cider": "CIDEr",
+    "spl": "SPL",
+    "q_ar": "Q\N{RIGHTWARDS ARROW}AR",
+}  # the headlines' names
 
 
 def number(value: float | None, unit: str, *, signed: bool = False) -> str:
@@ -44,8 +49,13 @@ def points(unit: str) -> str:
 
 def score(view: Comparison) -> str:
     """The metric and its unit, as a heading."""
-    named = view.metric.replace("_", " ")
-    return f"{named} ({view.unit})" if view.unit not in ("", "1") else named
+    name = named(view.metric)
+    return f"{name} ({view.unit})" if view.unit not in ("", "1") else name
+
+
+def named(metric: str) -> str:
+    """A metric as its field writes it."""
+    return WRITTEN.get(metric, metric.replace("_", " "))
 
 
 def amount(size: Size) -> str:
@@ -61,7 +71,7 @@ def reaches(view: Comparison, mean: Mean) -> str:
     if view.unit == "%" and view.metric in ("accuracy", "exact_match"):
         return f"answers {value} % right"
     unit = f" {points(view.unit)}".rstrip() if view.unit != "%" else " %"
-    return f"reaches a {view.metric.replace('_', ' ')} of {value}{unit}"
+    return f"reaches a {named(view.metric)} of {value}{unit}"
 
 
 def agreement(difference: Difference) -> str:

@@ -219,7 +219,7 @@ def test_captions_stand_beside_people_s(comparison: Comparison, about: About) ->
     told = msgspec.structs.replace(about, examples=about.examples[-1:])
     text = page.html([replace(comparison, metric="cider", unit="")], [told])
     card = text[text.index("Where they differ") : text.index("How the models were trained")]
-    assert "a &lt;red&gt; ball" in card and "cider 1.234" in card and "cider 0.000" in card
+    assert "a &lt;red&gt; ball" in card and "CIDEr 1.234" in card and "CIDEr 0.000" in card
     assert card.count("<span>A red ball &amp; a box.</span>") == 1
     assert card.count("two things on a table") == 1, "each once"
     assert "right" not in card and "wrong" not in card
