@@ -10,6 +10,7 @@ import pytest
 from clipvil import cli, tasks
 from clipvil.core import Data
 from clipvil.files import read_json, read_jsonl
+from clipvil.report import words
 from clipvil.worlds import tabletop
 from tests.command import run
 from tests.recipes.test_label_tasks import RECIPE
@@ -38,7 +39,7 @@ def test_a_task_of_choices_is_compared(name: str, tmp_path: Path, recipe: str) -
         assert {row["control"] for row in cells} == {None, "prior", "text", "shuffled"}
         assert all(row["coverage"] is None and row["n"] == 3 for row in cells)
     page = (out / "report.html").read_text()
-    assert task.metrics[0].name.replace("_", " ") in page and encoder in page
+    assert words.named(task.metrics[0].name) in page and encoder in page
     asked = next(path.parent for path in out.rglob("answered.json"))
     assert read_json(asked / "vocabulary.json")["regions"] == (name == "vcr")
     run("predict", str(asked), "--out", str(tmp_path / "again"))
