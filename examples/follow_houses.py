@@ -20,8 +20,7 @@ from clipvil import encoders, recipes, tasks
 from clipvil.core import Answer, Data, Example, Measured, Walked
 from clipvil.evaluate import statistics
 from clipvil.evaluate.cell import fit_cell, score_cell
-from clipvil.evaluate.collect import measured
-from clipvil.evaluate.run import Arm, Plan
+from clipvil.evaluate.run import Arm, Plan, answers_name
 from clipvil.evaluate.splits import Source, all_pictures
 from clipvil.features.lookup import gather
 from clipvil.train.recipe import Recipe
@@ -102,7 +101,8 @@ def main() -> None:
             )  # fmt: skip
             fit_cell(plan)
             score_cell(plan)
-            found.setdefault(name, []).append(measured(plan, task, examples, None))
+            said = dict(task.read(plan.folder / answers_name(task, None)))
+            found.setdefault(name, []).append(task.measure(examples, said))
     rows = list[dict[str, Any]]()
     for name, some in found.items():
         drawn = statistics.bootstrap(some, clusters, task.reduce)

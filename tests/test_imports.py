@@ -1,6 +1,7 @@
 """Data flows one way: a folder imports only what stands above it; the command answers at once."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -63,3 +64,22 @@ assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_examples_and_benchmarks_find_what_they_import() -> None:
+    """They run for minutes, so no test does; what they take out of the package must be there."""
+    missing = []
+    for path in sorted([*ROOT.parent.glob("examples/*.py"), *ROOT.parent.glob("benchmarks/*.py")]):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("clipvil"):
+                module = importlib.import_module(node.module or "")
+                missing += [
+                    f"{path.name}: {node.module}.{alias.name}"
+                    for alias in node.names
+                    if not hasattr(module, alias.name)
+                    and not (
+                        hasattr(module, "__path__")
+                        and importlib.util.find_spec(f"{node.module}.{alias.name}")
+                    )
+                ]
+    assert not missing

@@ -1,7 +1,8 @@
 """Pictures -> feature store: planned, decoded ahead in threads, written shard by shard.
 
-Killed at any instant it loses the shard in hand; the same call goes on at the first one that is
-missing, and what comes out is byte for byte what an uninterrupted run on the same device writes.
+Killed at any instant it loses the shard in hand, and the one before where that is still being
+written; the same call goes on at the first one that is missing, and what comes out is byte for byte
+what an uninterrupted run on the same device writes.
 """
 
 from __future__ import annotations
