@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from clipvil import files, pictures, progress
-from clipvil.features import legacy, shards
+from clipvil.features import legacy, listing, shards
 from clipvil.features.collect import Layout, Open, Whole, described
 from clipvil.features.legacy import Entry, Legacy, arrays
 from clipvil.features.shards import Dtype
-from clipvil.features.store import MANIFEST, VERSION, Listed, Manifest, Origin
+from clipvil.features.store import MANIFEST, VERSION, Manifest, Origin
 
 BEGUN = "conversion.json"  # what a run began, so that another one can tell whether it is the same
 
@@ -72,7 +72,7 @@ def convert(given: Given, out: Path) -> Converted:
             total = min(source.total, given.limit or source.total)
             for _ in progress.track(run(given, source, out), "pictures", total=total):
                 converted += 1
-            listing(given, source, out).write(out)
+            manifest_of(given, source, out).write(out)
         manifest = Manifest.read(out)
     return Converted(
         path=out,
@@ -198,23 +198,14 @@ def printable(identity: str) -> str:
     return identity if identity.isprintable() and identity else repr(identity)
 
 
-def listing(given: Given, source: Legacy, out: Path) -> Manifest:
+def manifest_of(given: Given, source: Legacy, out: Path) -> Manifest:
     """The manifest of a store whose shards are all written."""
-    listed, failures, layout = list[Listed](), dict[str, str](), None
+    entries, failures, layout = list[listing.Entry](), dict[str, str](), None
     for path in sorted(out.glob("shard-*.safetensors")):
         shard = shards.read(path)
         failures |= shard.failures
         layout = layout or described(shard)
-        listed.append(
-            Listed(
-                name=path.name,
-                pictures=len(shard.ids),
-                cells=len(shard.values),
-                bytes=path.stat().st_size,
-                sha256=files.sha256(path),
-                sha256_ids=files.sha256(shards.ids_path(path)),
-            )
-        )
+        entries.append(listing.entry(path, shard))
     assert layout is not None, "a run without pictures writes no shard"
     origin = Origin(
         name=given.name,
@@ -228,9 +219,9 @@ def listing(given: Given, source: Legacy, out: Path) -> Manifest:
         encoder=None,
         dtype=given.dtype,
         batch_size=None,
-        pictures=sum(shard.pictures for shard in listed),
-        cells=sum(shard.cells for shard in listed),
+        pictures=sum(entry.listed.pictures for entry in entries),
+        cells=sum(entry.listed.cells for entry in entries),
         failures=dict(sorted(failures.items())),
-        shards=tuple(listed),
+        shards=tuple(entry.listed for entry in entries),
         origin=origin,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +19,10 @@ import torch
 from clipvil import files, progress
 from clipvil.encoders.base import Card, Encoder
 from clipvil.features import plan, shards, work, workers
+from clipvil.features.listing import Entry, Listing
 from clipvil.features.plan import Begun, Plan
 from clipvil.features.shards import Dtype
-from clipvil.features.store import MANIFEST, VERSION, Listed, Manifest
+from clipvil.features.store import MANIFEST, VERSION, Manifest
 from clipvil.features.work import Manner
 from clipvil.features.workers import Team
 
@@ -95,6 +96,8 @@ def encode(
             todo = [n for n in range(len(planned.shards)) if not finished(out, planned, n)]
             require_space(out, encoder.card, planned, todo, dtype)
             pieces = [(out / shards.name(n), planned.shards[n]) for n in todo]
+            for path, _ in pieces:  # a damaged one must not be taken for the one that replaces it
+                path.unlink(missing_ok=True)
             how = Manner(batch_size, dtype, begun.threads, decoders(len(devices)))
             done = (
                 work.run(encoder, pieces, how)
@@ -102,9 +105,12 @@ def encode(
                 else workers.run(team, encoder.card, pieces, how)
             )
             total = sum(len(pictures) for _, pictures in pieces)
-            for _ in progress.track(done, "pictures", total=total):
-                encoded += 1
-            listing(encoder.card, planned, out, dtype, batch_size).write(out)
+            with Listing([out / shards.name(n) for n in range(len(planned.shards))]) as listing:
+                for _ in progress.track(done, "pictures", total=total):
+                    encoded += 1
+                    listing.look()
+                entries = [*listing.finish()]
+            manifest_of(encoder.card, planned, entries, dtype, batch_size).write(out)
         manifest = Manifest.read(out)
     return Summary(
         path=out,
@@ -149,32 +155,21 @@ def require_space(out: Path, card: Card, planned: Plan, todo: list[int], dtype: 
         )
 
 
-def listing(card: Card, planned: Plan, out: Path, dtype: Dtype, batch_size: int) -> Manifest:
+def manifest_of(
+    card: Card, planned: Plan, entries: Sequence[Entry], dtype: Dtype, batch_size: int
+) -> Manifest:
     """The manifest of a store whose shards are all written."""
-    listed, failures = list[Listed](), dict(planned.failures)
-    numbers = range(len(planned.shards))
-    for number in progress.track(numbers, "shards hashed", total=len(numbers)):
-        path = out / shards.name(number)
-        shard = shards.read(path)
-        failures |= shard.failures
-        listed.append(
-            Listed(
-                name=path.name,
-                pictures=len(shard.ids),
-                cells=len(shard.values),
-                bytes=path.stat().st_size,
-                sha256=files.sha256(path),
-                sha256_ids=files.sha256(shards.ids_path(path)),
-            )
-        )
+    failures = dict(planned.failures)
+    for entry in entries:
+        failures |= entry.failures
     return Manifest(
         version=VERSION,
         fingerprint=card.fingerprint,
         encoder=card,
         dtype=dtype,
         batch_size=batch_size,
-        pictures=sum(shard.pictures for shard in listed),
-        cells=sum(shard.cells for shard in listed),
+        pictures=sum(entry.listed.pictures for entry in entries),
+        cells=sum(entry.listed.cells for entry in entries),
         failures=dict(sorted(failures.items())),
-        shards=tuple(listed),
+        shards=tuple(entry.listed for entry in entries),
     )
