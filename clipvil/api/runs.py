@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clipvil import encoders as encoder_families
 from clipvil import progress, recipes
 from clipvil.api.checks import tell_failures, trainable
-from clipvil.core import Data, Moves, UsageError
+from clipvil.core import Data, Moves
 from clipvil.evaluate.splits import Source
 
 if TYPE_CHECKING:
@@ -116,10 +116,7 @@ def preview(
 ) -> dict[str, Any]:
     """What `train` with these arguments is made from and takes; weights are not needed for it."""
     from clipvil.evaluate.preview import preview as look
-    from clipvil.evaluate.seen import is_given
 
-    if is_given(encoder):
-        raise UsageError(f"what {encoder} takes is not told before: give an encoder")
     made, source = asked(recipe, task, data, files)
     where = Path(store) if store is not None else Path(out) / "stores"
     return look(source, made, encoder, shots, seed, where, Path(out))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,32 @@ from clipvil.answers.base import Known
 from clipvil.core import Moves, UsageError
 from clipvil.encoders import _tuning
 from clipvil.encoders.base import Encoder
-from clipvil.evaluate import splits
+from clipvil.evaluate import seen, splits
 from clipvil.evaluate.cell import unfold
 from clipvil.evaluate.run import Arm, Plan
+from clipvil.features import views
 from clipvil.features.lookup import missing
 from clipvil.features.plan import disk_needed
+from clipvil.features.store import Store
 from clipvil.files import MissingFilesError, find
+from clipvil.graphs.views import VIEWS
 from clipvil.train.recipe import Recipe
 
 COMMON = (640, 480)  # width and height of a photograph, to tell its cells
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eyes:
+    """What an encoder, or given features, brings to a training."""
+
+    arm: Arm
+    width: int  # of what the model reads: cells, or views
+    pooled_width: int | None
+    cells: list[int]  # rows and columns of a photograph, or how many a picture has, about
+    parameters: int | None  # None where nobody tells who made the features
+    trained: int
+    encode: int  # pictures
+    feature_bytes: int  # that those need
 
 
 def preview(
@@ -42,24 +60,17 @@ def preview(
     if recipe.words is not None and not recipe.words.is_file():
         raise ValueError(f"no word vectors {recipe.words}")
     files = official(source)
-    loaded, weighted = encoder_like(encoder)
-    card = loaded.card
-    arm = Arm(name=encoder, encoder=encoder, fingerprint=card.fingerprint)
-    plan = Plan(source=source, recipe=recipe, arm=arm, shots=shots, repetition=seed,
+    eyes = (
+        by_features(encoder, source, recipe)
+        if seen.is_given(encoder)
+        else by_encoder(encoder, source, recipe, store)
+    )
+    plan = Plan(source=source, recipe=recipe, arm=eyes.arm, shots=shots, repetition=seed,
                 rate=recipe.stages[0].learning_rate, folder=out)  # fmt: skip
     scene = unfold(plan)
-    pictures = splits.all_pictures(source)
-    todo = missing(card.fingerprint, pictures, store) if weighted else sorted(pictures)
-    if recipe.sight != "stored":
-        todo = []
     known = answers.learn(scene.task, scene.fit.examples, recipe.config)
-    pooled = isinstance(scene.task.answer, Moves) and card.pooled_width
-    width_seen = pooled or card.width
-    parameters = num_parameters(recipe, width_seen, card.pooled_width, known)
-    trained = num_trained(recipe, loaded)
+    parameters = num_parameters(recipe, eyes.width, eyes.pooled_width, known)
     count = len(scene.fit.examples)
-    height, width = card.preprocessing.target(*COMMON)
-    stride = card.preprocessing.stride
     there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
     return {
         "task": source.task,
@@ -69,13 +80,13 @@ def preview(
         "test": len(splits.part(source, scene.task.splits.report).examples),
         "counts": known.counts,
         "encoder": encoder,
-        "width": width_seen,
-        "cells": [height // stride, width // stride],
+        "width": eyes.width,
+        "cells": eyes.cells,
         "model": recipe.model,
         "parameters": parameters,
         "sight": recipe.sight,
-        "trained": trained,
-        "encoder_parameters": card.parameters,
+        "trained": eyes.trained,
+        "encoder_parameters": eyes.parameters,
         "stages": [
             {
                 "objective": stage.objective,
@@ -88,13 +99,58 @@ def preview(
             }
             for stage in recipe.stages
         ],
-        "pictures": len(pictures),
-        "encode": len(todo),
-        "feature_bytes": disk_needed(card, {name: pictures[name] for name in todo}),
+        "pictures": len(splits.all_pictures(source)),
+        "encode": eyes.encode,
+        "feature_bytes": eyes.feature_bytes,
         # the best weights; the last ones and two moments of them
-        "run_bytes": (parameters + trained) * 4 * 4,
+        "run_bytes": (parameters + eyes.trained) * 4 * 4,
         "free_bytes": shutil.disk_usage(there).free,
     }
+
+
+def by_encoder(name: str, source: splits.Source, recipe: Recipe[Any], store: Path) -> Eyes:
+    """An encoder's, and what is still to be encoded."""
+    encoder, weighted = encoder_like(name)
+    card, pictures = encoder.card, splits.all_pictures(source)
+    todo = missing(card.fingerprint, pictures, store) if weighted else sorted(pictures)
+    if recipe.sight != "stored":
+        todo = []
+    pooled = isinstance(source.load().answer, Moves) and card.pooled_width
+    height, width = card.preprocessing.target(*COMMON)
+    stride = card.preprocessing.stride
+    return Eyes(
+        arm=Arm(name=name, encoder=name, fingerprint=card.fingerprint),
+        width=pooled or card.width,
+        pooled_width=card.pooled_width,
+        cells=[height // stride, width // stride],
+        parameters=card.parameters,
+        trained=num_trained(recipe, encoder),
+        encode=len(todo),
+        feature_bytes=disk_needed(card, {name: pictures[name] for name in todo}),
+    )
+
+
+def by_features(name: str, source: splits.Source, recipe: Recipe[Any]) -> Eyes:
+    """Those of features that stand in an encoder's place; nothing is to be encoded.
+
+    Raises
+        UsageError, FileNotFoundError, ValueError: as `seen.given`
+    """
+    if isinstance(source.load().answer, Moves):
+        path = Path(name.removeprefix(seen.FEATURES))
+        width = views.check([path], seen.viewpoints(source))
+        arm, pooled, cells = Arm(name=name, fingerprint="", stores=(path,)), None, VIEWS
+        parameters = None
+    else:
+        seen.stores_at(name, recipe.sight)
+        given = seen.given(name, source)
+        arm, width, cells = given.arm, given.width, given.cells
+        parameters = given.card.parameters if given.card is not None else None
+        pooled = Store(arm.stores[0]).pooled_width
+    return Eyes(
+        arm=arm, width=width, pooled_width=pooled, cells=[cells], parameters=parameters,
+        trained=0, encode=0, feature_bytes=0,
+    )  # fmt: skip
 
 
 def encoder_like(encoder: str) -> tuple[Encoder, bool]:

@@ -100,7 +100,14 @@ def tell(found: dict[str, Any], *, as_json: bool) -> None:
     for file in found["files"]:
         print(f"{file['split']} {file['role']}: {file['path']}, {progress.size(file['bytes'])}")
     cells = " x ".join(map(str, found["cells"]))
+    given = len(found["cells"]) == 1  # features that stand in an encoder's place
+    shown = f"about {cells} cells or views" if given else f"{cells} cells"
+    shown += f" of width {found['width']:,} for a picture" + ("" if given else " of 4 : 3")
     where = "beside its" if found["sight"] == "lora" else "of its"
+    if found["encoder_parameters"] is not None:
+        shown += (
+            f", {found['trained']:,} parameters trained {where} {found['encoder_parameters']:,}"
+        )
     counts = ", ".join(f"{count:,} {name}" for name, count in found["counts"].items())
     stages = "\n".join(
         f"{stage['steps']:,} steps of {stage['batch']}, {stage['epochs']:.1f} epochs, "
@@ -111,8 +118,7 @@ def tell(found: dict[str, Any], *, as_json: bool) -> None:
     print(
         f"examples: {found['fit']:,} to fit, {found['select']:,} to select, {found['test']:,} to "
         f"report; {counts}\n"
-        f"{found['encoder']}: {cells} cells of width {found['width']:,} for a picture of 4 : 3, "
-        f"{found['trained']:,} parameters trained {where} {found['encoder_parameters']:,}\n"
+        f"{found['encoder']}: {shown}\n"
         f"{found['model']}: {found['parameters']:,} parameters\n"
         f"{stages}\n"
         f"disk: {progress.size(found['feature_bytes'])} of features for {found['encode']:,} of "

@@ -22,6 +22,7 @@ from clipvil.recipes import r2r_follower_small
 from clipvil.train.recipe import Recipe, Stage
 from clipvil.verbs.compare import tell_plan
 from tests.answers.test_moves import features as views
+from tests.command import run
 
 RECIPE = Recipe(
     model="mcan",
@@ -73,6 +74,19 @@ def test_given_features_train_what_their_encoder_trains(exported: Path) -> None:
     assert api.predict_split(runs[1], root / "said.json") > 0
     with pytest.raises(UsageError, match="trained on features"):
         api.predict(runs[1], root / "a.jpg", "what?")
+
+
+def test_a_dry_run_tells_what_they_take(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = {"task": "vqa2", "data": exported.parent / "data", "out": exported.parent / "run"}
+    theirs, name = stored(exported), "vqa2_mcan"
+    by_encoder = api.preview(name, encoder="tiny:random", **asked)
+    given = api.preview(name, encoder=theirs, **asked)
+    same = ("parameters", "width", "fit", "pictures", "stages")
+    assert [given[key] for key in same] == [by_encoder[key] for key in same]
+    assert given["cells"] == [by_encoder["cells"][0] * by_encoder["cells"][1]]
+    assert (given["encode"], given["feature_bytes"]) == (0, 0)
+    told = ("train", name, "--encoder", theirs, "--data", str(exported.parent / "data"))
+    assert f"cells or views of width {given['width']:,}" in run(*told, "--dry-run")
 
 
 def test_what_lacks_is_counted_and_named(exported: Path, source: splits.Source) -> None:
