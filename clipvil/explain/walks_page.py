@@ -13,9 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from clipvil import pictures
-from clipvil.explain.above import WIDTH, drawn
 from clipvil.explain.walks import KINDS, Followed, Gallery, Step
 from clipvil.files import write_bytes
+from clipvil.graphs.above import WIDTH, drawn, stops
 from clipvil.graphs.views import HEADINGS, STEP
 from clipvil.metrics.path import NEAR
 from clipvil.report import page
@@ -47,7 +47,7 @@ def html(gallery: Gallery) -> str:
     ]
     return environment.get_template("walks.html.jinja").render(
         gallery=gallery, sections=[(kind, walks) for kind, walks in sections if walks],
-        means=figures(gallery, gallery.means), width=WIDTH, near=NEAR,
+        means=figures(gallery, gallery.means), width=WIDTH, near=NEAR, stops=stops,
     )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def section(gallery: Gallery, walk: Followed) -> dict[str, Any]:
     return {
         "walk": walk,
         "figures": figures(gallery, walk.scores),
-        "drawing": drawn(gallery.atlas, walk.episode, passed),
+        "drawing": drawn(gallery.atlas, walk.episode, [passed]),
         "steps": [
             choice(gallery.views, walk, step, then)
             for step, then in zip(walk.steps, after, strict=True)

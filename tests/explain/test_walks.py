@@ -12,8 +12,8 @@ from PIL import Image
 
 from clipvil import api, cli
 from clipvil.explain import walks_page
-from clipvil.explain.above import WIDTH
 from clipvil.explain.walks import EACH, KINDS, Gallery, chosen
+from clipvil.graphs.above import WIDTH
 from clipvil.graphs.views import STEP
 from tests.answers.test_moves import features, pictures, train
 
