@@ -1,41 +1,26 @@
-"""From run folders to records: answers are read back, measured, summarised and shown."""
+"""From run folders to records: answers are read back, measured and summarised."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from clipvil import pictures
 from clipvil.core import (
-    Answer,
-    Chose,
     Example,
-    Gold,
-    Humans,
     Measured,
-    References,
-    Said,
-    Segment,
-    Task,
-    Walked,
 )
 from clipvil.evaluate import cell, splits
 from clipvil.evaluate.compare import Comparison
 from clipvil.evaluate.protocol import Shots, available, clusters, seeds
-from clipvil.evaluate.result import About, EncoderCost, Seed, Shown
+from clipvil.evaluate.result import About, EncoderCost, Seed
 from clipvil.evaluate.run import Plan, answers_name, environment, read_known
 from clipvil.evaluate.seen import Seen
+from clipvil.evaluate.shown import shown
 from clipvil.evaluate.summary import CellScores, Questions
 from clipvil.files import read_json
-
-SHOWN = 8  # examples in a report
-THUMBNAIL = 160  # pixels of a shown picture's longer side
 
 
 def commit() -> str | None:
@@ -113,103 +98,6 @@ def selected(plan: Plan) -> str:
     if plan.recipe.select == "apart":
         return ""
     return f", selected on {splits.selected_on(plan.source, plan.recipe.select)}"
-
-
-# ---------------------------------------------------------------------------- what is shown
-
-
-def shown(comparison: Comparison, plans: Sequence[Plan]) -> list[Shown]:
-    """Test examples on which the headline metric tells the encoders' answers apart most."""
-    source = comparison.source
-    task, test = source.load(), splits.part(source, source.load().splits.report)
-    last = [p for p in plans if p.shots == comparison.shots[-1] and p.repetition == 0]
-    last = [p for p in last if p.arm.control in (None, "text")]
-    said = {p.arm.name: dict(task.read(p.folder / answers_name(task, None))) for p in last}
-    worth = {name: each(task, test.examples, answers) for name, answers in said.items()}
-    rows = list[tuple[float, str, Shown]]()
-    taken = set[str]()
-    for example, picture in zip(test.examples, test.pictures, strict=True):
-        texts = {name: wording(example, answers[example.id]) for name, answers in said.items()}
-        scores = {name: values[example.id] for name, values in worth.items()}
-        seeing = [scores[p.arm.name] for p in last if p.arm.control is None]
-        spread = max(seeing) - min(seeing)
-        mixed = hashlib.sha256(example.id.encode()).hexdigest()  # no kind of question comes first
-        if spread > 0:
-            row = Shown(
-                id=example.id, question=spoken(example, example.text), picture=picture or None,
-                reference=told(example), answers=texts, scores=scores,
-            )  # fmt: skip
-            rows.append((-spread, mixed, row))
-    chosen = list[Shown]()
-    for _, _, row in sorted(rows, key=lambda r: r[:2]):
-        if len(chosen) == SHOWN or row.picture in taken:
-            continue
-        if row.picture is not None:  # walks may have features of their views only
-            taken.add(row.picture)
-            row = _with_picture(row, test.files[row.picture])
-        chosen.append(row)
-    return chosen
-
-
-def each(
-    task: Task, examples: Sequence[Example], answers: Mapping[str, Answer]
-) -> dict[str, float]:
-    """Every example's own headline figure by id; percent as shares of one."""
-    measured = task.measure(examples, answers)
-    metric = task.headline(measured.columns)
-    scale = 100.0 if metric.unit == "%" else 1.0
-    values = task.reduce(measured.each())[metric.name] / scale
-    return dict(zip(measured.ids, values.tolist(), strict=True))
-
-
-def wording(example: Example, answer: Answer) -> str:
-    """An answer as a person reads it."""
-    match answer:
-        case Said(text):
-            return text
-        case Chose(index, _, then):
-            first = spoken(example, example.candidates[0][index])
-            reason = [spoken(example, example.candidates[1][one.index])
-                      for one in then[index : index + 1]]  # fmt: skip
-            return "; ".join([first, *reason])
-        case Walked(steps):
-            return f"{len(steps)} viewpoints, the last {steps[-1][0]}"
-
-
-def told(example: Example) -> list[str]:
-    """What people answered, most frequent first."""
-    match example.target:
-        case Humans(answers):
-            return sorted(set(answers), key=lambda a: (-answers.count(a), a))[:3]
-        case References(captions):
-            return [" ".join(one.split()) for one in captions]
-        case Gold(indices) if example.candidates:
-            right = zip(example.candidates, indices, strict=True)
-            return ["; ".join(spoken(example, several[index]) for several, index in right)]
-    return []
-
-
-def spoken(example: Example, segments: Sequence[Segment]) -> str:
-    """A text as a person reads it; a mention is the region's name and number."""
-    parts = list[str]()
-    for segment in segments:
-        named = ", ".join(f"{example.regions[k].name} {k}" for k in segment.regions)
-        parts += [segment.words] if segment.words else [f"[{named}]"]
-    return " ".join(parts)
-
-
-def _with_picture(row: Shown, path: Path) -> Shown:
-    import msgspec
-
-    try:
-        whole = pictures.read(path)
-    except pictures.BrokenPictureError:
-        return msgspec.structs.replace(row, picture=None)
-    scale, buffer = THUMBNAIL / max(whole.size), io.BytesIO()
-    size = max(1, round(whole.width * scale)), max(1, round(whole.height * scale))
-    whole.resize(size).save(buffer, "JPEG", quality=85)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return msgspec.structs.replace(row, picture=f"data:image/jpeg;base64,{data}")
 
 
 def about(

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from clipvil.files import read_json, read_jsonl, write_bytes
+from clipvil.graphs.above import Drawing
 
 RESULTS = "results.jsonl"
 ABOUT = "about.json"
@@ -200,6 +201,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     reference: list[str]
     answers: dict[str, str]
     scores: dict[str, float]
+    drawing: Drawing | None = None  # of walks, in the order of `answers`
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,6 +63,11 @@ def swatch(view: Comparison, who: str) -> str:
     return _svg(figure, "")
 
 
+def colour(view: Comparison, who: str) -> str:
+    """The same as CSS."""
+    return VARIABLES[look(view, who)["color"]]
+
+
 def curves(view: Comparison) -> str:
     """Score by number of training examples, bands over encoders."""
     figure, axes = _canvas(3.1, words.score(view))
@@ -73,8 +78,6 @@ def curves(view: Comparison) -> str:
         if who in view.encoders:
             low, high = [_of(m.low) for _, m in means], [_of(m.high) for _, m in means]
             axes.fill_between(x, low, high, color=line["color"], alpha=0.14, lw=0)
-            if len(x) == 1:
-                axes.vlines(x, low, high, color=line["color"], lw=1.4)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator([size.examples for size in view.sizes]))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -83,6 +86,13 @@ def curves(view: Comparison) -> str:
     sizes = ", ".join(f"{s.text} ({s.examples:,})" for s in view.sizes)
     return _svg(figure, f"Learning curves: {words.score(view)} with {sizes} of the examples. "
                         f"{_said(view)}")  # fmt: skip
+
+
+def scores(view: Comparison) -> str:
+    """The scores with the only size."""
+    (size,) = view.sizes
+    rows = [(f"{size.text}\n{size.examples:,}", {w: view.mean(w, size.shots) for w in view.all})]
+    return _dots(view, rows, words.score(view))
 
 
 def strata(view: Comparison, kind: str) -> str:
@@ -149,12 +159,13 @@ def cost(view: Comparison, costs: Sequence[EncoderCost]) -> str | None:
         line = look(view, who)
         axes.vlines(x, _of(mean.low), _of(mean.high), color=line["color"], lw=1.6)
         axes.plot([x], [_of(mean.value)], color=line["color"], marker=line["marker"], ms=7, lw=0)
-    axes.set_xscale("log")
-    axes.margins(x=0.15)
-    axes.xaxis.set_minor_locator(NullLocator())
     places = [x for _, _, x in pairs]
-    if max(places) < 3 * min(places):
-        axes.set_xscale("linear")
+    if max(places) < 3 * min(places):  # from nothing on, or a hundredth would look like a lot
+        axes.set_xlim(0, 1.15 * max(places))
+    else:
+        axes.set_xscale("log")
+        axes.margins(x=0.15)
+        axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.3g}")
     axes.set_xlabel("seconds to encode 1,000 pictures")
     said = "; ".join(f"{w}: {words.number(m.value, view.unit)} at {x:.3g} seconds"

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 
 from clipvil.evaluate.result import About, Cell, Record, Shown
 from clipvil.files import write_bytes
+from clipvil.graphs.above import WIDTH
 from clipvil.progress import duration, size
 from clipvil.report import figures, tables, view, words
 from clipvil.report.view import Comparison
@@ -68,6 +69,7 @@ def html(views: Sequence[Comparison], abouts: Sequence[About]) -> str:
         "controls": view.CONTROLS,
         "size_of": size,
         "listed": listed,
+        "width": WIDTH,
     }
     environment.filters |= {"breakable": breakable}
     page = environment.get_template("page.html.jinja")
@@ -86,8 +88,10 @@ def section(comparison: Comparison, abouts: Sequence[About]) -> dict[str, Any]:
     costs = [encoder for about in abouts for encoder in about.encoders]
     legend = {who: Markup(figures.swatch(comparison, who)) for who in comparison.all}
     at_most = f"{words.amount(comparison.sizes[-1])}."
+    several = len(comparison.sizes) > 1
     plots = [
-        ("Learning curves", figures.curves(comparison),
+        ("Learning curves" if several else "Scores",
+         figures.curves(comparison) if several else figures.scores(comparison),
          "Mean over seeds; bands are 95 % intervals over seeds and test pictures."),
         *((f"By {kind.replace('_', ' ')}", figures.strata(comparison, kind),
            f"{at_most} Exploratory: intervals are not adjusted for the number of types.")
@@ -104,6 +108,7 @@ def section(comparison: Comparison, abouts: Sequence[About]) -> dict[str, Any]:
         "findings": words.others(comparison),
         "cautions": words.cautions(comparison),
         "legend": legend,
+        "colours": {who: figures.colour(comparison, who) for who in comparison.all},
         "figures": [(name, Markup(svg), caption) for name, svg, caption in plots],
         "differences": printed(
             tables.differences(comparison), f"Differences to {comparison.baseline}", DIFFERENCES

@@ -9,10 +9,10 @@ from clipvil.evaluate.breakdown import name
 from clipvil.evaluate.result import Cell, Control, Difference, Mean, Record
 
 CONTROLS: dict[Control, str] = {
-    "prior": "answers without picture or question",
-    "text": "reads the question only",
-    "shuffled": "sees another question's picture",
-    "probe": "adds up the mean cell and the question's words, nothing between",
+    "prior": "sees and reads nothing",
+    "text": "sees no picture",
+    "shuffled": "sees the picture of another example",
+    "probe": "adds up the mean cell and the words, nothing between",
     "zero-shot": "nothing trained: the sentence nearest to the picture for its text tower",
 }
 
@@ -108,7 +108,7 @@ class Comparison:
 
     @property
     def text_only(self) -> str | None:
-        """The control that reads the question only."""
+        """The control that sees no picture."""
         return next((name for name, kind in self.controls.items() if kind == "text"), None)
 
 

@@ -53,6 +53,11 @@ def score(view: Comparison) -> str:
     return f"{name} ({view.unit})" if view.unit not in ("", "1") else name
 
 
+def begun(text: str) -> str:
+    """With a capital, as a sentence begins; the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def named(metric: str) -> str:
     """A metric as its field writes it."""
     return WRITTEN.get(metric, metric.replace("_", " "))
@@ -71,7 +76,9 @@ def reaches(view: Comparison, mean: Mean) -> str:
     if view.unit == "%" and view.metric in ("accuracy", "exact_match"):
         return f"answers {value} % right"
     unit = f" {points(view.unit)}".rstrip() if view.unit != "%" else " %"
-    return f"reaches a {named(view.metric)} of {value}{unit}"
+    name = named(view.metric)
+    article = "an" if name[0] in "aeioS" else "a"  # SPL is spelled when it is read
+    return f"reaches {article} {name} of {value}{unit}"
 
 
 def agreement(difference: Difference) -> str:

@@ -38,8 +38,19 @@ class Verb:
         records = result.merge({path: result.read_records(path) for path in paths})
         if len(paths) > 1:
             records = summary.readjust(records)
-        abouts = [folder / result.ABOUT for folder in self.folders]
-        told = [result.read_about(about) for about in abouts if about.is_file()]
+        told = [result.read_about(about) for folder in self.folders for about in abouts(folder)]
+        order = list(dict.fromkeys(record.task for record in records))
+        told.sort(key=lambda about: order.index(about.task) if about.task in order else len(order))
         for path in page.write(self.out or self.folders[0], records, told):
             say(f"wrote {path}")
         return 0
+
+
+def abouts(folder: Path) -> list[Path]:
+    """How a folder came to be; that of `demo` holds a folder for each task."""
+    from clipvil.evaluate.result import ABOUT
+
+    own = folder / ABOUT
+    if own.is_file():
+        return [own]
+    return sorted(folder.glob(f"*/{ABOUT}"))

@@ -188,3 +188,7 @@ def test_views_of_walks_are_compared(tmp_path: Path) -> None:
     assert len(collect(comparison, done)) == len(done)
     told = about(comparison, gathered, done, "")
     assert told.encoders[0].seconds_per_1000 is None
+    walked = {plan.arm.name for plan in done if plan.arm.control in (None, "text")}
+    for example in told.examples:
+        assert example.drawing is not None and set(example.answers) == walked
+        assert len(example.drawing.walks) == len(walked)

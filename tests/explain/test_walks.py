@@ -95,7 +95,7 @@ def test_a_drawing_has_both_paths_inside(gallery: Gallery) -> None:
     for walk in gallery.walks:
         drawing = walks_page.section(gallery, walk)["drawing"]
         assert len(drawing.reference) == len(walk.episode.path)
-        for x, y in (*drawing.reference, *drawing.walk):
+        for x, y in (*drawing.reference, *drawing.walks[0]):
             assert 0 < x < WIDTH and 0 < y < drawing.height
         (_, goal_near), *_ = [p for p in drawing.places if p[0] == drawing.reference[-1]]
         assert goal_near and len(drawing.places) == 4 and len(drawing.edges) == 3

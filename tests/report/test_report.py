@@ -207,6 +207,14 @@ def test_the_verb_merges_folders(
             assert float(adjusted["primary", r.encoder, r.shots, ""]) == r.p_holm
 
 
+def test_a_folder_of_a_folder_a_task_tells_how_each_was_run(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "task").mkdir()
+    for name in ("results.jsonl", "task/about.json"):
+        (tmp_path / name).write_bytes((folder / Path(name).name).read_bytes())
+    assert cli.run("report", [str(tmp_path)]) == 0
+    assert "no account of how it was run" not in (tmp_path / "report.html").read_text()
+
+
 def test_a_folder_without_records_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
