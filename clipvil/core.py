@@ -257,12 +257,14 @@ class Download:
     """What a server has: the official file itself, or the zip whose `member` it is.
 
     `urls` are mirrors in the order in which they are tried; `bytes` and `sha256` are of what the
-    server has, None where they are not known.
+    server has, None where they are not known; `about` is a published size in round numbers, which
+    people are told and nothing is checked against.
     """
 
     urls: tuple[str, ...]
     member: str = ""
     bytes: int | None = None
+    about: int | None = None
     sha256: str | None = None
 
 

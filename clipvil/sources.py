@@ -28,6 +28,18 @@ COCO_ZIPS = {  # bytes, sha256
         13_270_587_935,
         "1a2aa896b81140a850a78fa8bff07d455698d2abf364ff05721763458a8101ca",
     ),
+    "zips/train2017": (
+        19_336_861_798,
+        "69a8bb58ea5f8f99d24875f21416de2e9ded3178e903f1f7603e283b9e06d929",
+    ),
+    "zips/val2017": (
+        815_585_330,
+        "4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05",
+    ),
+    "zips/test2017": (
+        6_646_970_404,
+        "c7908c3c9f94ba2f3340ebbeec58c25db6be8774f18d68c2f15d0e369d95baba",
+    ),
     "annotations/annotations_trainval2014": (
         252_872_794,
         "031296bbc80c45a1d1f76bf9a90ead27e94e99ec629208449507a4917a3bf009",
@@ -40,6 +52,10 @@ COCO_ZIPS = {  # bytes, sha256
         763_464,
         "7cecc66f6b09c1671c1896a1bcc1f35eb09b7fcf00a5c18420a5f0f5983dc8c9",
     ),
+    "annotations/image_info_test2017": (
+        1_144_034,
+        "e52f412dd7195ac8f98d782b44c6dd30ea10241e9f42521f67610fbe055a74f8",
+    ),
 }
 
 FLICKR30K = (
@@ -47,9 +63,11 @@ FLICKR30K = (
     "http://shannon.cs.illinois.edu/DenotationGraph, for non-commercial research and teaching; "
     "put the folder flickr30k-images under the data folder"
 )
+MATTERPORT3D_SOURCE = "https://niessner.github.io/Matterport"
 MATTERPORT3D = (
     "sign the terms of use linked from https://github.com/niessner/Matterport and send them to "
-    "matterport3d@googlegroups.com; access is given in return"
+    "matterport3d@googlegroups.com; access is given in return. Put 36 views of each viewpoint "
+    "under the data folder, views/SCAN/VIEWPOINT/00 to 35; features need no pictures"
 )
 VCR = (
     "agree to the terms at https://visualcommonsense.com/download; unpack vcr1annots.zip and "

@@ -21,11 +21,16 @@ FORKS.set_forkserver_preload(HEAVY)
 
 def run(*given: str, code: int = 0) -> str:
     """What the command prints, run in this process; it must exit with `code`."""
+    return told(*given, code=code)[0]
+
+
+def told(*given: str, code: int = 0) -> tuple[str, str]:
+    """As `run`, and what it says beside."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as raised:
         cli.main(given)
     assert raised.value.code == code, err.getvalue()
-    return out.getvalue()
+    return out.getvalue(), err.getvalue()
 
 
 class Started:

@@ -134,7 +134,8 @@ def test_bad_usage_is_told(
     few = {name: path for name, path in files.items() if name != "--annotations"}
     for given, code, message in (
         (["vqa3", *options(files)], 2, "unknown task 'vqa3'; nearest: vqa, vqa2"),
-        (["vqa2", *options(few)], 2, "score vqa2 needs --annotations"),
+        (["vqa2", *options(few)], 2,
+         "score vqa2 needs --annotations: v2_mscoco_val2014_annotations.json from https://visual"),
         (["vqa2", *options(files, **{"--choices": "x"})], 2,
          "vqa2 has --questions and --annotations, not --choices"),
         (["vqa2", *options(files, **{"--questions": "x"})], 1, "no such file: x"),

@@ -121,10 +121,12 @@ def bring(
         url = fetch(download, part, patience)
     except (ValueError, OSError) as error:
         return {file: Outcome(file, "failed", said=str(error)) for file in missing}
-    outcomes = dict[OfficialFile, Outcome]()
+    outcomes, places = dict[OfficialFile, Outcome](), dict[str, Path]()
     for file in missing:
         try:
-            outcomes[file] = Outcome(file, "fetched", put(file, part, root / file.name))
+            if file.name not in places:  # one file may serve several splits
+                places[file.name] = put(file, part, root / file.name)
+            outcomes[file] = Outcome(file, "fetched", places[file.name])
         except (ValueError, OSError) as error:
             outcomes[file] = Outcome(file, "failed", said=str(error))
     record((file for file in missing if outcomes[file].path is not None), root, url)

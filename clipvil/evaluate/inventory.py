@@ -5,7 +5,6 @@ Computed for `data check`; plain data throughout, as it is printed.
 
 from __future__ import annotations
 
-import zipfile
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Any
 from clipvil.core import Data, OfficialFile, Splits, Task
 from clipvil.evaluate.splits import in_two
 from clipvil.files import MissingFilesError, PictureIndex, count_rows, find
+from clipvil.files.members import listed
 
 SHOWN = 5  # missing pictures that are named
 
@@ -47,8 +47,7 @@ def inventory(task: Task, root: Path) -> dict[str, Any]:
     readable = {split for split, row in splits.items() if row["problem"] is None}
     files = [row for row in files if row["path"] or row["split"] not in readable or row["optional"]]
     short = {split for split, row in splits.items() if row["missing"]}
-    archives = [file_row(file, root, purposes) for file in task.archives]
-    archives = [row for row in archives if row["path"] or row["split"] in short]
+    archives = pictures(task, root, short)
     complete = (
         not problems
         and all(row["problem"] is None for row in files if row["path"])
@@ -57,6 +56,19 @@ def inventory(task: Task, root: Path) -> dict[str, Any]:
     )
     return {"task": task.name, "data": str(root), "complete": complete, "problems": problems,
             "files": files, "archives": archives, "splits": splits}  # fmt: skip
+
+
+def pictures(task: Task, root: Path, short: Collection[str]) -> list[dict[str, Any]]:
+    """Where pictures come in, each once: what is there, or what splits in `short` lack."""
+    serves, rows = dict[str, list[OfficialFile]](), list[dict[str, Any]]()
+    for file in task.archives:
+        serves.setdefault(file.name, []).append(file)
+    for several in serves.values():
+        row = file_row(several[0], root, task.splits)
+        uses = dict.fromkeys(purpose(file.split, task.splits) for file in several)
+        if row["path"] or row["optional"] or any(file.split in short for file in several):
+            rows.append(row | {"purpose": " and ".join(uses)})
+    return rows
 
 
 def purpose(split: str, purposes: Splits) -> str:
@@ -74,6 +86,7 @@ def file_row(file: OfficialFile, root: Path, purposes: Splits) -> dict[str, Any]
         "purpose": purpose(file.split, purposes), "source": file.source, "gate": file.gate or None,
         "download": file.download and list(file.download.urls),
         "download_bytes": file.download and file.download.bytes,
+        "download_about": file.download and file.download.about,
         "path": None, "bytes": None, "rows": None, "whole": None, "problem": None,
     }  # fmt: skip
     try:
@@ -83,10 +96,11 @@ def file_row(file: OfficialFile, root: Path, purposes: Splits) -> dict[str, Any]
     except ValueError as error:  # two candidates
         return row | {"path": str(root), "problem": str(error)}
     parts = [part for part in path.iterdir() if part.is_file()] if path.is_dir() else [path]
-    row |= {"path": str(path), "bytes": sum(part.stat().st_size for part in parts)}
+    size = sum(part.stat().st_size for part in parts) if parts else None  # a folder of folders
+    row |= {"path": str(path), "bytes": size}
     try:
         return row | {"rows": num_rows(path), "whole": True}
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return row | {"whole": False, "problem": str(error)}
 
 
@@ -98,11 +112,7 @@ def num_rows(path: Path) -> int | None:
     """
     if path.suffix != ".zip":
         return count_rows(path, path.name)
-    try:
-        with zipfile.ZipFile(path) as listed:
-            return sum(not info.is_dir() for info in listed.infolist())
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is not a whole zip: {error}") from error
+    return sum(not info.is_dir() for info in listed(path))
 
 
 def split_row(

@@ -105,18 +105,26 @@ def member_of(place: str, entry: Entry) -> Member:
     return member
 
 
+def listed(archive: Path) -> list[zipfile.ZipInfo]:
+    """What an archive says that it holds.
+
+    Raises
+        ValueError: not a whole zip; names it
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return opened.infolist()
+    except DAMAGED as error:
+        raise ValueError(f"{archive} is not a whole zip: {error}") from error
+
+
 def members(archive: Path, suffixes: frozenset[str]) -> Iterator[Member]:
     """The members whose suffix is one of `suffixes`, in the order of the archive's list.
 
     Raises
         ValueError: not a whole zip, or a member whose name would leave the archive's folder
     """
-    try:
-        with zipfile.ZipFile(archive) as listed:
-            infos = listed.infolist()
-    except DAMAGED as error:
-        raise ValueError(f"{archive} is not a whole zip: {error}") from error
-    for info in infos:
+    for info in listed(archive):
         place = PurePosixPath(info.filename)
         if info.filename.endswith("/") or place.suffix.lower() not in suffixes:
             continue

@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from clipvil.files import SPOILT, read_json, read_rows
-from clipvil.tasks._gqa import Answered
+from clipvil.files import SPOILT, read_rows
+from clipvil.tasks._gqa import Answered, read_entries
 
 MAP = 7  # cells a side of an attention map
 
@@ -83,7 +83,12 @@ class Grounds:
             if row.questionId in maps:
                 raise ValueError(f"{attentions}, {place}: question {row.questionId} once more")
             maps[row.questionId] = np.array(row.attention)
-        return cls(maps, read_json(scenes, dict[str, Scene]), (attentions, scenes))
+        found = dict[str, Scene]()
+        for name, scene in read_entries(scenes, Scene):
+            if name in found:
+                raise ValueError(f"{scenes}, entry {name!r}: it is there twice")
+            found[name] = scene
+        return cls(maps, found, (attentions, scenes))
 
     def of(self, name: str, row: Answered) -> float:
         """The attention on what question and answer name; what both name counts twice.

@@ -19,7 +19,7 @@ import numpy as np
 from clipvil.columns import Rows
 from clipvil.core import Data, Download, Example, OfficialFile, Splits, Task
 from clipvil.files import find, read_rows, write_json
-from clipvil.tasks.base import of_split
+from clipvil.tasks.base import Number, distinct, of_split
 
 SPLIT = "minival"
 LIST = OfficialFile(
@@ -34,7 +34,7 @@ LIST = OfficialFile(
 class Listed(msgspec.Struct):
     """A row of the list."""
 
-    question_id: int
+    question_id: Number
 
 
 def variant(whole: Task) -> Task:
@@ -65,19 +65,19 @@ def examples(whole: Task, data: Data, split: str) -> Sequence[Example]:
         return whole.examples(data, split)
     files = of_split(variant(whole).files, split)
     paths = find(data, files)
-    listed = np.array([row.question_id for _, row in read_rows(paths["ids"], Listed)], np.int64)
+    rows = [(place, row.question_id) for place, row in read_rows(paths["ids"], Listed)]
+    listed = np.array([number for _, number in rows], np.int64)
+    distinct(listed.tolist(), paths["ids"], "questions", rows)
     val = {(role, "val"): path for role, path in paths.items() if role != LIST.role}
     questions = whole.examples(Data(data.root, val), "val")
     ids = np.array([int(question.id) for question in questions], np.int64)
-    values, counts = np.unique(listed, return_counts=True)
-    for wrong, what in (
-        (values[counts > 1], "are there more than once"),
-        (np.setdiff1d(values, ids), "are not among the val questions"),
-    ):
-        if len(wrong):
-            some = ", ".join(map(str, wrong[:5]))
-            raise ValueError(f"{paths['ids']}: {len(wrong):,} questions {what}: {some}")
-    return Rows(questions, np.flatnonzero(np.isin(ids, values)))
+    wrong = np.setdiff1d(listed, ids).tolist()
+    if wrong:
+        some = ", ".join(map(str, wrong[:5]))
+        raise ValueError(
+            f"{paths['ids']}: {len(wrong):,} questions are not among the val questions: {some}"
+        )
+    return Rows(questions, np.flatnonzero(np.isin(ids, listed)))
 
 
 def tiny(whole: Task, root: Path) -> None:

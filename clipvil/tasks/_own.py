@@ -88,13 +88,23 @@ def rows(
         ValueError: a row is not what it should be, or an id is there twice; names file and row
     """
     (file,) = of_split(official, split)
-    path, pictures = _place(data, file)
+    path, alone = _place(data, file)
     stem = path.name.removesuffix(".gz").removesuffix(".jsonl")
-    prefix = stem if stem in SPLITS and pictures is None else split  # VAL.jsonl given by hand
+    prefix = stem if stem in SPLITS and not alone else split  # VAL.jsonl given by hand
+    if not alone:
+        yield from _named(path, kind, prefix, by_image)
+        return
+    parts = drawn(path, {row.image for _, row in _named(path, kind, prefix, by_image)})
+    pictures = frozenset(getattr(parts, split))
+    for name, row in _named(path, kind, prefix, by_image):
+        if row.image in pictures:
+            yield name, row
+
+
+def _named(path: Path, kind: type[R], prefix: str, by_image: bool) -> Iterator[tuple[str, R]]:
+    """(id, row) of every row of a file."""
     places = dict[str, tuple[str, str]]()
     for number, (place, row) in enumerate(read_rows(path, kind)):
-        if pictures is not None and row.image not in pictures:
-            continue
         name = f"{prefix}-{number}" if row.id is None else str(row.id)
         first, owner = places.setdefault(name, (place, row.image if by_image else place))
         if owner != (row.image if by_image else place):
@@ -102,43 +112,39 @@ def rows(
         yield name, row
 
 
-def _place(data: Data, file: OfficialFile) -> tuple[Path, frozenset[str] | None]:
-    """The file that holds a split, and the pictures of it that do where it holds all splits."""
+def _place(data: Data, file: OfficialFile) -> tuple[Path, bool]:
+    """The file that holds a split, and whether it holds all of them."""
     given = data.given.get((file.role, file.split))
     if given is not None:
         if not given.is_file():
             raise ValueError(f"no such file: {given} ({file.role} of {file.split})")
-        return given, None
+        return given, False
     if data.root is None:
         raise MissingFilesError(data.root, [file])
-    found = {p.name.removesuffix(".gz"): p for p in sorted(data.root.glob("*.jsonl*"))
-             if p.name.endswith((".jsonl", ".jsonl.gz"))}  # fmt: skip
+    found = dict[str, Path]()
+    for path in sorted(data.root.glob("*.jsonl*")):
+        if path.is_file() and path.name.endswith((".jsonl", ".jsonl.gz")):
+            name = path.name.removesuffix(".gz")
+            if name in found:
+                raise ValueError(f"two candidates for {name}: {found[name]} and {path}")
+            found[name] = path
     if len(found) == 1 and not found.keys() & {"val.jsonl", "test.jsonl"}:
         (path,) = found.values()
-        return path, frozenset(getattr(drawn(path), file.split))
+        return path, True
     if file.name not in found:
         raise MissingFilesError(data.root, [file])
-    return found[file.name], None
+    return found[file.name], False
 
 
-class Seen(msgspec.Struct):
-    """The one field that splitting reads."""
-
-    image: str
-
-    def __post_init__(self) -> None:
-        self.image = inside(self.image)
-
-
-def drawn(path: Path) -> Drawn:
+def drawn(path: Path, seen: set[str]) -> Drawn:
     """How a file is split by picture: as written down beside it, else drawn and written down.
 
-    Pictures are ordered by the hash of their paths, so that the draw is the same everywhere.
+    `seen` are its pictures. They are ordered by the hash of their paths, so that the draw is the
+    same everywhere.
 
     Raises
         ValueError: fewer than three pictures, or what is written down is not of this file
     """
-    seen = {row.image for _, row in read_rows(path, Seen)}
     written = path.parent / WRITTEN
     if written.is_file():
         split: Drawn = read_json(written, Drawn)

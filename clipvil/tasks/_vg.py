@@ -24,10 +24,11 @@ from clipvil.files import find, read_rows, write_json
 from clipvil.metrics.text import clean_vqa
 from clipvil.progress import say
 from clipvil.tasks._kept import Read, kept
-from clipvil.tasks.base import COLOURS, Questions, of_split, tiny_picture
+from clipvil.tasks.base import COLOURS, Number, Questions, distinct, of_split, tiny_picture
 
 SOURCE = "https://homes.cs.washington.edu/~ranjay/visualgenome/api.html"
 ZIPS = "https://homes.cs.washington.edu/~ranjay/visualgenome/data/dataset"
+IMAGES = "https://cs.stanford.edu/people/rak248/VG_100K_2"
 FILES = tuple(
     OfficialFile(
         role=role,
@@ -37,6 +38,16 @@ FILES = tuple(
         download=Download(urls=(f"{ZIPS}/{name}.zip",), member=name),
     )
     for role, name in (("vg-questions", "question_answers.json"), ("vg-images", "image_data.json"))
+)
+PICTURES = tuple(
+    OfficialFile(
+        role="vg-pictures",
+        split="train",
+        name=name,
+        source=SOURCE,
+        download=Download(urls=(f"{IMAGES}/{name}",), about=size),
+    )
+    for name, size in (("images.zip", 9_000_000_000), ("images2.zip", 5_000_000_000))
 )
 PLACE = re.compile(r"(VG_100K(?:_2)?/\d{1,9})\.jpg")
 
@@ -52,7 +63,7 @@ class Picture(msgspec.Struct, gc=False):
 class Asked(msgspec.Struct, gc=False):
     """One question."""
 
-    qa_id: int
+    qa_id: Number
     question: str
     answer: str
 
@@ -108,10 +119,9 @@ def examples(data: Data, split: str) -> Sequence[Example]:
             answers.append((clean_vqa(asked.answer),) * 10)
             clusters.append(cluster)
             names.append(name)
-    values, counts = np.unique(np.array(ids, np.int64), return_counts=True)
-    if (counts > 1).any():
-        listed = ", ".join(map(str, values[counts > 1][:5]))
-        raise ValueError(f"{paths['vg-questions']}: questions there more than once: {listed}")
+    path = paths["vg-questions"]
+    again = ((place, asked.qa_id) for place, row in read_rows(path, About) for asked in row.qas)
+    distinct(ids, path, "questions", again)
     return Questions(
         ids=Numbered("vg-{}", ids), clusters=clusters, pictures=names, words=words, answers=answers
     )

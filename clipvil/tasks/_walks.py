@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from clipvil import sources
 from clipvil.columns import Column
 from clipvil.core import (
     Answer,
@@ -57,6 +58,17 @@ def graphs(splits: Sequence[str]) -> tuple[OfficialFile, ...]:
     return tuple(
         OfficialFile(role=GRAPHS, split=split, name=GRAPHS, source=SOURCE) for split in splits
     )
+
+
+def views(splits: Sequence[str]) -> tuple[OfficialFile, ...]:
+    """What walkers see; who has features of it needs no pictures."""
+    return tuple(
+        OfficialFile(
+            role="pictures", split=split, name="views", source=sources.MATTERPORT3D_SOURCE,
+            optional=True, gate=sources.MATTERPORT3D,
+        )
+        for split in splits
+    )  # fmt: skip
 
 
 class Floors:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import numpy as np
 
 from clipvil.columns import Column
@@ -26,6 +28,8 @@ from clipvil.metrics.text import credit, credits, soft
 from clipvil.registry import unknown
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 170, 60), "blue": (50, 80, 220)}  # of tiny pictures
+TOLD = 5  # ids, or places of one, that a message lists
+Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # an id that is kept in a column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,19 +77,32 @@ def of_split(files: Sequence[OfficialFile], split: str) -> tuple[OfficialFile, .
     return found
 
 
-def distinct(ids: Sequence[str], path: Path, what: str) -> None:
+def distinct(
+    ids: Sequence[str] | Sequence[int],
+    path: Path,
+    what: str,
+    places: Iterable[tuple[str, str | int]],
+) -> None:
     """Check that no id is there twice, with eight bytes an id.
 
+    `places` are (place, id) of all rows; they are only read, from the file again, where one is.
+
     Raises
-        ValueError: some are; lists up to five
+        ValueError: some are; lists up to five and their places
     """
     values, counts = np.unique(np.fromiter(map(hash, ids), np.int64), return_counts=True)
     suspects = set(values[counts > 1].tolist())
     if not suspects:
         return
-    found = Counter(name for name in ids if hash(name) in suspects)
-    if listed := ", ".join([name for name, count in found.items() if count > 1][:5]):
-        raise ValueError(f"{path}: {what} that are there more than once: {listed}")
+    found = defaultdict[str | int, list[str]](list)
+    for place, name in places:
+        if hash(name) in suspects:
+            found[name].append(place)
+    listed = [f"{name} ({', '.join(at[:TOLD])})" for name, at in found.items() if len(at) > 1]
+    if listed:
+        raise ValueError(
+            f"{path}: {what} that are there more than once: {', '.join(listed[:TOLD])}"
+        )
 
 
 def picture_name(name: str) -> str:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from clipvil import sources
 from clipvil.columns import Grouped, Numbered, Strings
@@ -32,7 +31,7 @@ from clipvil.tasks._captions import (
     thorough,
 )
 from clipvil.tasks._own import inside
-from clipvil.tasks.base import COLOURS, of_split, tiny_picture, words
+from clipvil.tasks.base import COLOURS, Number, distinct, of_split, tiny_picture, words
 
 SOURCE = "https://cocodataset.org/#download"
 KARPATHY_SOURCE = "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"
@@ -54,6 +53,11 @@ def official(year: int) -> tuple[OfficialFile, ...]:
     )  # fmt: skip
 
 
+def pictures(year: int) -> tuple[OfficialFile, ...]:
+    """The zips of one release's pictures."""
+    return tuple(sources.coco_pictures(s, f"{s}{year}") for s in ("train", "val", "test"))
+
+
 FILES, FILES_2017 = official(2014), official(2017)
 FILES_KARPATHY = tuple(
     OfficialFile(
@@ -70,7 +74,7 @@ FILES_KARPATHY = tuple(
 class Pictured(msgspec.Struct, gc=False):
     """A row of `images`."""
 
-    id: int
+    id: Number
     file_name: str
 
     def __post_init__(self) -> None:
@@ -93,7 +97,7 @@ class Sentence(msgspec.Struct, gc=False):
 class Assigned(msgspec.Struct):
     """A picture in Karpathy's file, the split it belongs to, its captions."""
 
-    cocoid: int
+    cocoid: Number
     filename: str
     split: str
     sentences: list[Sentence]
@@ -125,14 +129,15 @@ def _examples(data: Data, files: Sequence[OfficialFile], split: str) -> Captione
     for _, row in read_rows(path, Pictured, "images"):
         numbers.append(row.id)
         pictures.append(row.file_name)
-    ids = _distinct(numbers, path)
+    again = ((place, row.id) for place, row in read_rows(path, Pictured, "images"))
+    distinct(numbers, path, "pictures", again)
     captioned = Captioned(ids=Numbered("{}", numbers), pictures=pictures)
-    return captioned if split in HIDDEN else replace(captioned, captions=_captions(path, ids))
+    return captioned if split in HIDDEN else replace(captioned, captions=_captions(path, numbers))
 
 
-def _captions(path: Path, ids: NDArray[np.int64]) -> Grouped:
+def _captions(path: Path, ids: array[int]) -> Grouped:
     """The captions of each of the pictures."""
-    places = {image: place for place, image in enumerate(ids.tolist())}
+    places = {image: place for place, image in enumerate(ids)}
     owners, captions = array("q"), Strings()
     for place, row in read_rows(path, Told, "annotations"):
         if row.image_id not in places:
@@ -142,18 +147,9 @@ def _captions(path: Path, ids: NDArray[np.int64]) -> Grouped:
     owned = np.array(owners, np.int64)
     bare = np.setdiff1d(np.arange(len(ids)), owned)
     if len(bare):
-        listed = ", ".join(map(str, ids[bare[:5]]))
+        listed = ", ".join(str(ids[place]) for place in bare[:5])
         raise ValueError(f"{path}: {len(bare):,} pictures have no caption: {listed}")
     return Grouped(captions, owned, len(ids))
-
-
-def _distinct(numbers: array[int], path: Path) -> NDArray[np.int64]:
-    """The ids as an array, if there are some and none of them is there twice."""
-    values, counts = np.unique(np.array(numbers, np.int64), return_counts=True)
-    if (counts > 1).any():
-        listed = ", ".join(map(str, values[counts > 1][:5]))
-        raise ValueError(f"{path}: pictures that are there more than once: {listed}")
-    return np.array(numbers, np.int64)
 
 
 def examples_karpathy(data: Data, split: str) -> Sequence[Example]:
@@ -174,8 +170,10 @@ def examples_karpathy(data: Data, split: str) -> Sequence[Example]:
             captions.append(sentence.raw)
         numbers.append(row.cocoid)
         pictures.append(row.filename)
-    ids = _distinct(numbers, path)
-    told = Grouped(captions, np.array(owners, np.int64), len(ids))
+    again = ((place, row.cocoid) for place, row in read_rows(path, Assigned, "images")
+             if row.split in wanted)  # fmt: skip
+    distinct(numbers, path, "pictures", again)
+    told = Grouped(captions, np.array(owners, np.int64), len(numbers))
     return Captioned(ids=Numbered("{}", numbers), pictures=pictures, captions=told)
 
 
@@ -256,13 +254,19 @@ TASK = Task(
     read=read,
     write=write,
     tiny=tiny,
+    archives=pictures(2014),
     thorough=thorough,
     compared=compared,
     partial=True,
 )
 VARIANTS = {
     "2017": replace(
-        TASK, name="coco_caption@2017", files=FILES_2017, examples=examples_2017, tiny=tiny_2017
+        TASK,
+        name="coco_caption@2017",
+        files=FILES_2017,
+        archives=pictures(2017),
+        examples=examples_2017,
+        tiny=tiny_2017,
     ),
     "karpathy": replace(
         TASK,
@@ -270,6 +274,10 @@ VARIANTS = {
         summary="COCO captions in Karpathy's split, which tables of captioners report",
         splits=Splits(fit="train", select="val", report="test"),
         files=FILES_KARPATHY,
+        archives=(
+            sources.coco_pictures("train", "train2014"),
+            *(sources.coco_pictures(split, "val2014") for split in ("train", "val", "test")),
+        ),
         examples=examples_karpathy,
         tiny=tiny_karpathy,
     ),

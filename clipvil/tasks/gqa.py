@@ -55,7 +55,9 @@ ZIPS = "https://downloads.cs.stanford.edu/nlp/data/gqa"
 
 def question_file(split: str, name: str, folder: str = "") -> OfficialFile:
     """A file of questions, in a folder of the official zip."""
-    download = Download(urls=(f"{ZIPS}/questions1.2.zip",), member=f"{folder}{name}")
+    download = Download(
+        urls=(f"{ZIPS}/questions1.2.zip",), member=f"{folder}{name}", about=1_400_000_000
+    )
     return OfficialFile(role="questions", split=split, name=name, source=SOURCE, download=download)
 
 
@@ -63,11 +65,21 @@ def extra_file(role: str, split: str, name: str, source: str) -> OfficialFile:
     """A file without which some metrics cannot be computed."""
     download = None
     if source == SOURCE:
-        download = Download(urls=(f"{ZIPS}/sceneGraphs.zip",), member=f"{split}_{name}.json")
+        download = Download(
+            urls=(f"{ZIPS}/sceneGraphs.zip",), member=f"{split}_{name}.json", about=42_700_000
+        )
     return OfficialFile(
         role=role, split=split, name=f"{split}_{name}.json", source=source, optional=True,
         download=download,
     )  # fmt: skip
+
+
+def pictures(split: str) -> OfficialFile:
+    """The zip of the pictures of all splits."""
+    download = Download(urls=(f"{ZIPS}/images.zip",), about=20_300_000_000)
+    return OfficialFile(
+        role="pictures", split=split, name="images.zip", source=SOURCE, download=download
+    )
 
 
 EXTRA = tuple(
@@ -123,7 +135,12 @@ def examples(files: tuple[OfficialFile, ...], data: Data, split: str) -> Sequenc
             questions.append(name, row, part if part in PARTS else "")
             if grounds is not None:
                 questions.grounding.append(grounds.of(name, row) if row.balanced else 0.0)
-    distinct(questions.ids, paths[0], "questions")
+    again = (
+        (f"entry {number} of {path.name}", name)
+        for path in paths
+        for number, (name, _) in enumerate(_gqa.read_entries(path, msgspec.Raw), 1)
+    )
+    distinct(questions.ids, paths[0], "questions", again)
     if "choices" in extra:
         questions.allowed = _gqa.read_allowed(extra["choices"], questions)
     return questions
@@ -234,6 +251,7 @@ def task(variant: str, files: tuple[OfficialFile, ...], summary: str, parts: boo
         read=read,
         write=write,
         tiny=partial(tiny, files),
+        archives=tuple(pictures(split) for split in dict.fromkeys(file.split for file in files)),
         breakdowns=("part",) if parts else (),
     )
 

@@ -31,6 +31,7 @@ from clipvil.tasks._walks import (
     reduce,
     steps,
     tiny_graph,
+    views,
 )
 from clipvil.tasks.base import of_split
 
@@ -157,6 +158,7 @@ TASK = Task(
     metrics=tuple(METRICS.values()),
     splits=Splits(fit="train", select="val_seen", report="val_unseen", hidden=HIDDEN),
     files=FILES,
+    archives=views(SPLITS),
     examples=examples,
     measure=measure,
     reduce=reduce,

@@ -30,8 +30,9 @@ from clipvil.tasks._walks import (
     reduce,
     steps,
     tiny_graph,
+    views,
 )
-from clipvil.tasks.base import of_split
+from clipvil.tasks.base import Number, of_split
 
 LONGEST = 30  # steps an agent may take
 FIRST = ("ndtw", "sdtw")  # what ranks
@@ -41,13 +42,17 @@ HIDDEN = ("test_standard", "test_challenge")
 NAMES = {split: f"rxr_{split}_guide.jsonl" for split in ("train", "val_seen", "val_unseen")} | {
     split: f"rxr_{split}_public_guide.jsonl" for split in HIDDEN
 }
+SIZES = {  # as the release rounds them
+    "train": 72_100_000, "val_seen": 12_900_000, "val_unseen": 12_000_000,
+    "test_standard": 1_900_000, "test_challenge": 1_900_000,
+}  # fmt: skip
 FILES = tuple(
     OfficialFile(
         role="annotations",
         split=split,
         name=name,
         source=SOURCE,
-        download=Download(urls=(f"{BUCKET}/{name}.gz",)),
+        download=Download(urls=(f"{BUCKET}/{name}.gz",), about=SIZES[split]),
     )
     for split, name in NAMES.items()
 ) + graphs([*NAMES])
@@ -56,7 +61,7 @@ FILES = tuple(
 class Guided(msgspec.Struct):
     """A path and what one person said of it."""
 
-    instruction_id: int
+    instruction_id: Number
     scan: str
     path: list[str]
     heading: float
@@ -158,6 +163,7 @@ TASK = Task(
              *(metric for name, metric in METRICS.items() if name not in FIRST)),
     splits=Splits(fit="train", select="val_seen", report="val_unseen", hidden=HIDDEN),
     files=FILES,
+    archives=views([*NAMES]),
     examples=examples,
     measure=measure,
     reduce=reduce,

@@ -36,12 +36,15 @@ FILES = tuple(
     )
     for split in ("train", "dev", "test")
 )
-PICTURES = OfficialFile(
-    role="pictures",
-    split="train",  # of all splits
-    name="flickr30k-images",
-    source="http://shannon.cs.illinois.edu/DenotationGraph",
-    gate=sources.FLICKR30K,
+PICTURES = tuple(
+    OfficialFile(
+        role="pictures",
+        split=file.split,
+        name="flickr30k-images",
+        source="http://shannon.cs.illinois.edu/DenotationGraph",
+        gate=sources.FLICKR30K,
+    )
+    for file in FILES
 )
 UNDECIDED = "-"  # five people could not agree
 GENOME = "vg_"  # pictures of Visual Genome instead of Flickr30k
@@ -89,7 +92,7 @@ def examples(data: Data, split: str) -> Sequence[Example]:
         labels.append([row.gold_label])
     if left_out:
         say(f"{path}: {left_out:,} pairs without a gold label or of Visual Genome are left out")
-    distinct(ids, path, "pairs")
+    distinct(ids, path, "pairs", ((place, row.pairID) for place, row in read_rows(path, Pair)))
     return Questions(ids=ids, clusters=images, pictures=images, words=hypotheses, answers=labels)
 
 
@@ -120,7 +123,7 @@ TASK = Task(
     metrics=_entailment.METRICS,
     splits=Splits(fit="train", select="dev", report="test"),
     files=FILES,
-    archives=(PICTURES,),
+    archives=PICTURES,
     examples=examples,
     measure=_entailment.measure,
     reduce=_entailment.reduce,

@@ -11,7 +11,7 @@ Metric   q_a: the right answer; qa_r: the right rationale, given the right answe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -59,6 +59,9 @@ FILES = tuple(
     )
     for split in ("train", "val", *HIDDEN)
 )
+PICTURES = tuple(
+    replace(file, role="pictures", name="vcr1images") for file in FILES
+)  # and their boxes
 Place = Annotated[int, msgspec.Meta(ge=0, lt=_vcr_submission.CHOICES)]
 Tokens = list[str | list[int]]
 
@@ -197,7 +200,8 @@ def examples(data: Data, split: str) -> Sequence[Example]:
         scenes.ids.append(row.annot_id)
         scenes.rows.append(msgspec.json.encode(row).decode())
         wanted.add(row.metadata_fn)
-    distinct(scenes.ids, path, "questions")
+    again = ((place, row.annot_id) for place, row in read_rows(path, Row))
+    distinct(scenes.ids, path, "questions", again)
     if data.root is not None:
         scenes.metadata = places(data.root, wanted)
     return scenes
@@ -270,6 +274,7 @@ TASK = Task(
     metrics=METRICS,
     splits=Splits(fit="train", select=None, report="val", hidden=HIDDEN),
     files=FILES,
+    archives=PICTURES,
     examples=examples,
     measure=measure,
     reduce=reduce,

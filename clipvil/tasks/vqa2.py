@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -46,7 +46,9 @@ from clipvil.tasks import _minival, _vg
 from clipvil.tasks._kept import kept
 from clipvil.tasks.base import (
     COLOURS,
+    Number,
     Questions,
+    distinct,
     measure_vqa,
     of_split,
     tiny_picture,
@@ -59,26 +61,43 @@ PICTURES = YEARS | {"test-dev": "test2015"}  # a part of the test pictures
 HIDDEN = ("test", "test-dev")
 SOURCE = "https://visualqa.org/download.html"
 ZIPS = "https://s3.amazonaws.com/cvmlp/vqa/mscoco/vqa/v2_{}_mscoco.zip"
-QUESTIONS = {  # split -> zip, its sha256
+QUESTIONS = {  # split -> zip, its bytes and sha256
     "train": (
         "Questions_Train",
+        7_239_401,
         "05a64b6e2582d06d7585f5429674a9a33851878be1bff9f8668cdcf792df611e",
     ),
-    "val": ("Questions_Val", "e71f6c5c3e97a51d050f28243e262b28cd0c48d11a6b4632d769d30d3f93222a"),
-    "test": ("Questions_Test", "982e2e687a86514b78ea83af356d151976c5e3fb4168a29ca543610574082ad7"),
+    "val": (
+        "Questions_Val",
+        3_494_929,
+        "e71f6c5c3e97a51d050f28243e262b28cd0c48d11a6b4632d769d30d3f93222a",
+    ),
+    "test": (
+        "Questions_Test",
+        None,
+        "982e2e687a86514b78ea83af356d151976c5e3fb4168a29ca543610574082ad7",
+    ),
 }
 ANNOTATIONS = {
     "train": (
         "Annotations_Train",
+        21_708_861,
         "fb101bcefe91422c543c2bb6d70af11eb3119d0ff745ae283d09acdf66250853",
     ),
-    "val": ("Annotations_Val", "0caae7c8d1dafd852727f5ac046bc1efca9b72026bd6ffa34fc489f3a7b3291e"),
+    "val": (
+        "Annotations_Val",
+        10_518_930,
+        "0caae7c8d1dafd852727f5ac046bc1efca9b72026bd6ffa34fc489f3a7b3291e",
+    ),
 }
 
 
-def official(role: str, split: str, name: str, archive: tuple[str, str]) -> OfficialFile:
+def official(
+    role: str, split: str, name: str, archive: tuple[str, int | None, str]
+) -> OfficialFile:
     """A file that is published in a zip."""
-    download = Download(urls=(ZIPS.format(archive[0]),), member=name, sha256=archive[1])
+    zipped, size, sha256 = archive
+    download = Download(urls=(ZIPS.format(zipped),), member=name, bytes=size, sha256=sha256)
     return OfficialFile(role=role, split=split, name=name, source=SOURCE, download=download)
 
 
@@ -105,8 +124,8 @@ CP_FILES = tuple(
 class Asked(msgspec.Struct, gc=False):
     """A row of the questions file."""
 
-    question_id: int
-    image_id: int
+    question_id: Number
+    image_id: Number
     question: str
 
 
@@ -127,7 +146,7 @@ class Told(msgspec.Struct, gc=False):
 class Annotated(msgspec.Struct):
     """A row of the annotations file."""
 
-    question_id: int
+    question_id: Number
     answers: list[Told]
     question_type: str = "unknown"
     answer_type: str = "other"
@@ -198,8 +217,8 @@ def examples(files: tuple[OfficialFile, ...], data: Data, split: str) -> Sequenc
         pictures=placed or Numbered(f"COCO_{PICTURES[split]}_{{:012d}}", images),
         words=words,
     )
-    asked = _distinct(ids, paths["questions"])
-    return _answered(questions, asked, paths) if "annotations" in paths else questions
+    _distinct(ids, paths, "questions", kind)
+    return _answered(questions, np.array(ids), paths) if "annotations" in paths else questions
 
 
 def _answered(
@@ -208,7 +227,8 @@ def _answered(
     told = Annotations()
     for _, row in read_rows(paths["annotations"], Annotated, "annotations"):
         told.append(row)
-    ids = _distinct(told.ids, paths["annotations"])
+    _distinct(told.ids, paths, "annotations", Annotated)
+    ids = np.array(told.ids)
     for one, other, first, second in (
         (asked, ids, "questions", "annotations"),
         (ids, asked, "annotations", "questions"),
@@ -231,13 +251,10 @@ def _answered(
     )
 
 
-def _distinct(ids: array[int], path: Path) -> NDArray[np.int64]:
-    """The ids as an array, if none of them is there twice."""
-    values, counts = np.unique(np.array(ids, np.int64), return_counts=True)
-    if (counts > 1).any():
-        listed = ", ".join(map(str, values[counts > 1][:5]))
-        raise ValueError(f"{path}: questions that are there more than once: {listed}")
-    return np.array(ids, np.int64)
+def _distinct(ids: array[int], paths: Mapping[str, Path], role: str, kind: Any) -> None:
+    """Check that no question is in a file twice."""
+    again = ((place, row.question_id) for place, row in read_rows(paths[role], kind, role))
+    distinct(ids, paths[role], "questions", again)
 
 
 def reduce(totals: Totals) -> dict[str, NDArray[np.float64]]:
@@ -313,7 +330,9 @@ VARIANTS = {
         summary="VQA-CP v2: VQA v2 split so that the answers in testing are other ones",
         splits=Splits(fit="train", select=None, report="test"),
         files=CP_FILES,
-        archives=(),  # both years, in either split
+        archives=tuple(  # both years, in either split
+            coco_pictures(split, YEARS[year]) for split in CP_YEARS for year in ("train", "val")
+        ),
         examples=partial(examples, CP_FILES),
         tiny=partial(tiny, CP_FILES, CP_YEARS),
     ),
@@ -322,6 +341,7 @@ VARIANTS = {
         name="vqa2@vg",
         summary="VQA v2 with Visual Genome's questions to train on too, but on no picture of val's",
         files=FILES + _vg.FILES,
+        archives=TASK.archives + _vg.PICTURES,
         examples=_vg.added(TASK.examples, TASK.splits.report),
         tiny=tiny_vg,
     ),

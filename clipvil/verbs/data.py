@@ -12,6 +12,7 @@ import tyro
 from clipvil.errors import UsageError
 
 if TYPE_CHECKING:
+    from clipvil.core import OfficialFile
     from clipvil.download.get import Outcome
 
 
@@ -103,7 +104,7 @@ class Verb:
         else:
             print(listed(outcomes))
             if not self.only and task.archives:
-                print(offered(task.name, task.archives))
+                print(offered(task.archives))
         return 1 if any(outcome.left_to_do for outcome in outcomes) else 0
 
 
@@ -122,16 +123,24 @@ def listed(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def offered(name: str, archives: Sequence[Any]) -> str:
-    """Which pictures could be had, and how large they are."""
+def offered(archives: Sequence[OfficialFile]) -> str:
+    """How pictures could be had, and how large they are."""
     from clipvil import progress
 
-    pictures = [
-        f"{file.role}/{file.split} ({progress.size(file.download.bytes)})"
-        for file in archives
-        if file.download is not None and file.download.bytes is not None
+    sizes, lines = dict[str, list[int]](), dict[str, None]()
+    for file in archives:
+        if file.gate:
+            lines[f"pictures: {file.gate}"] = None
+        elif file.download is not None:
+            size = file.download.bytes or file.download.about or 0
+            sizes.setdefault(f"{file.role}/{file.split}", []).append(size)
+    coming = [
+        f"{what} ({progress.size(sum(several))})" if all(several) else what
+        for what, several in sizes.items()
     ]
-    return f"pictures come with --only {' '.join(pictures)}" if pictures else ""
+    if coming:
+        lines[f"pictures come with --only {' '.join(coming)}"] = None
+    return "\n".join(lines)
 
 
 def told(found: dict[str, Any]) -> str:
@@ -141,11 +150,11 @@ def told(found: dict[str, Any]) -> str:
     ]
     for split, row in found["splits"].items():
         if row["problem"]:
-            lines.append(f"{split}: cannot be read: {row['problem'].splitlines()[0]}")
+            lines.append(f"{split}: cannot be read: {row['problem']}")
             continue
-        there = row["pictures"] - row["missing"]
-        lines.append(f"{split}: {row['examples']:,} examples, {there:,} of {row['pictures']:,} "
-                     "pictures found")  # fmt: skip
+        there, wanted = row["pictures"] - row["missing"], row["pictures"]
+        seen = f", {there:,} of {wanted:,} pictures found" if wanted else ""
+        lines.append(f"{split}: {row['examples']:,} examples{seen}")
         if row["missing"]:
             lines.append(f"  missing: {', '.join(row['named'])}")
     lines += [f"wrong: {problem}" for problem in found["problems"]]
@@ -162,14 +171,15 @@ def described(row: dict[str, Any], found: dict[str, Any]) -> list[str]:
         return [head, f"  wrong: {row['problem']}"]
     if row["path"]:
         rows = "" if row["rows"] is None else f", {row['rows']:,} rows"
-        size = progress.size(row["bytes"])
-        return [head, f"  {row['path']}, {size}{rows}, whole; for {row['purpose']}"]
+        size = "" if row["bytes"] is None else f", {progress.size(row['bytes'])}"
+        return [head, f"  {row['path']}{size}{rows}, whole; for {row['purpose']}"]
     needed = row["split"] in found["splits"] and not row["optional"]
-    size = row["download_bytes"]
+    size = row["download_bytes"] or row["download_about"]
+    about = "" if row["download_bytes"] else "about "
     facts = [
         "missing" if needed else "not there",
         f"for {row['purpose']}",
-        *([f"{progress.size(size)} to download"] if size else []),
+        *([f"{about}{progress.size(size)} to download"] if size else []),
         row["source"],
         *([row["gate"]] if row["gate"] else []),
         *(

@@ -11,9 +11,9 @@ import tyro
 from clipvil.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from clipvil.core import Data, Task
+    from clipvil.core import Answer, Data, Example, Task
     from clipvil.evaluate.score import Score
 
 ROLES = ("questions", "annotations", "choices", "scene_graphs", "attentions", "connectivity", "ids")
@@ -56,18 +56,25 @@ class Verb:
 
         task = tasks.load(self.task)
         data = self.data(task)
-        for path in filter(None, (self.predictions, self.compare)):
+        given = [path for path in (self.predictions, self.compare) if path is not None]
+        for path in given:
             if not path.exists():
                 raise ValueError(f"no such file: {path}")
-        from clipvil.evaluate.score import score  # takes a second: what is wrong is said before
-
         examples = task.examples(data, task.splits.report)
-        scored = score(task, examples, task.read(self.predictions), thorough=True)
+        said = {path: [*task.read(path)] for path in given}  # both, before METEOR takes minutes
+        scored = scored_from(
+            self.predictions, said[self.predictions], task, examples, thorough=True
+        )
         if scored.unanswered:
             progress.say(f"{scored.unanswered:,} examples without a prediction are left out")
         gain = None
         if self.compare is not None:
-            gain = scored.minus(score(task, examples, task.read(self.compare)))
+            other = scored_from(self.compare, said[self.compare], task, examples)
+            if other.measured.ids != scored.measured.ids:
+                raise ValueError(
+                    f"{self.compare} is not of the same examples as {self.predictions}"
+                )
+            gain = scored.minus(other)
         if self.json:
             print(json.dumps(scored.plain() | ({"difference": asdict(gain)} if gain else {})))
         else:
@@ -93,11 +100,33 @@ class Verb:
         }
         needed = [role for role, file in roles.items() if not file.optional and role not in given]
         if needed:
-            raise UsageError(f"score {task.name} needs {options(needed)}")
+            official = "; ".join(f"{roles[role].name} from {roles[role].source}" for role in needed)
+            raise UsageError(f"score {task.name} needs {options(needed)}: {official}")
         if given.keys() - roles.keys():
             useless = [role for role in given if role not in roles]
             raise UsageError(f"{task.name} has {options(roles)}, not {options(useless)}")
         return Data(given={(f.role, f.split): given[f.role] for f in task.files if f.role in given})
+
+
+def scored_from(
+    path: Path,
+    said: Sequence[tuple[str, Answer]],
+    task: Task,
+    examples: Sequence[Example],
+    *,
+    thorough: bool = False,
+) -> Score:
+    """The score of what `path` said.
+
+    Raises
+        ValueError: it is not of these examples; names the file
+    """
+    from clipvil.evaluate.score import score  # takes a second: what is wrong is said before
+
+    try:
+        return score(task, examples, said, thorough=thorough)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def options(roles: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """What `write` makes is what the official loaders take: their own checks, written down anew."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -51,8 +52,30 @@ def r2r(root: Path, submitted: Any) -> None:
     assert not starts
 
 
+def gqa(root: Path, submitted: Any) -> None:
+    """As eval.py of the release: an answer to every balanced question, found by its id."""
+    said = {row["questionId"]: row["prediction"] for row in submitted}
+    asked = official(root, "testdev_balanced_questions.json")
+    assert isinstance(submitted, list) and len(said) == len(submitted)
+    assert all(row.keys() == {"questionId", "prediction"} for row in submitted)
+    assert all(isinstance(said[name], str) for name, row in asked.items() if row["isBalanced"])
+    assert said.keys() <= asked.keys()
+
+
+def vcr(root: Path, submitted: list[str]) -> None:
+    """As the leaderboard: a table of 20 probabilities, five distributions, of every question."""
+    header, *lines = csv.reader(submitted)
+    given = [f"rationale_conditioned_on_a{a}_{r}" for a in range(4) for r in range(4)]
+    assert header == ["annot_id", *(f"answer_{a}" for a in range(4)), *given]
+    asked = [json.loads(line)["annot_id"] for line in (root / "val.jsonl").read_text().splitlines()]
+    assert sorted(line[0] for line in lines) == sorted(asked)
+    for _, *cells in lines:
+        table = [[float(cell) for cell in cells[k : k + 4]] for k in range(0, 20, 4)]
+        assert all(min(row) >= 0 and sum(row) == pytest.approx(1) for row in table)
+
+
 VALIDATORS: dict[str, Callable[[Path, Any], None]] = {
-    check.__name__: check for check in (vqa2, coco_caption, r2r)
+    check.__name__: check for check in (vqa2, gqa, vcr, coco_caption, r2r)
 }
 
 
@@ -62,10 +85,11 @@ def test_the_official_loader_takes_it(name: str, tmp_path: Path) -> None:
     task.tiny(tmp_path)
     examples = task.examples(Data(tmp_path), task.splits.report)
     task.write(tmp_path / "said", {example.id: anything(task, example) for example in examples})
-    VALIDATORS[name](tmp_path, json.loads((tmp_path / "said").read_text()))
+    text = (tmp_path / "said").read_text()
+    VALIDATORS[name](tmp_path, text.splitlines() if name == "vcr" else json.loads(text))
 
 
-@pytest.mark.parametrize("name", ["vqa", "caption", "rxr"])
+@pytest.mark.parametrize("name", ["vqa", "caption", "entail", "choose", "snli_ve", "rxr"])
 def test_what_has_no_official_loader_is_one_object_a_line(name: str, tmp_path: Path) -> None:
     task = tasks.load(name)
     task.tiny(tmp_path)

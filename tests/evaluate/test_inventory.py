@@ -10,6 +10,7 @@ import pytest
 from clipvil import cli, tasks
 from clipvil.core import OfficialFile
 from clipvil.evaluate.inventory import inventory
+from tests.command import run
 
 TASK = tasks.load("vqa2")
 VAL = "v2_OpenEnded_mscoco_val2014_questions.json"
@@ -84,6 +85,32 @@ def test_a_folder_of_files_is_one_official_file(root: Path) -> None:
         (root / "x" / "connectivity" / f"{k}.json").write_text("[]")
     row = files(inventory(replace(TASK, files=(*TASK.files, graphs)), root))["connectivity"]
     assert (row["path"], row["bytes"]) == (str(root / "x" / "connectivity"), 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "wanted"),
+    [
+        ("vqa2@cp", "", ["train pictures: train2014.zip", "13.5 GB to download", "val2014.zip"]),
+        ("gqa", "", ["images.zip", "about 20.3 GB to download", "for fitting and selection and"]),
+        ("coco_caption@2017", "", ["train2017.zip", "19.3 GB", "val2017.zip", "815.6 MB"]),
+        ("snli_ve", "", ["flickr30k-images", "ask for them with the form linked from"]),
+        ("vcr", "vcr1images", ["a_film/train-red@0.json", "from https://visualcommonsense.com/"]),
+        ("r2r", "", ["views\n  not there; for ", "matterport3d@googlegroups.com"]),
+        ("rxr", "", ["views\n  not there; for ", "matterport3d@googlegroups.com"]),
+    ],
+)  # fmt: skip
+def test_where_pictures_are_to_be_had_is_told(
+    name: str, folder: str, wanted: list[str], tmp_path: Path
+) -> None:
+    tasks.load(name).tiny(tmp_path)
+    for path in [*tmp_path.rglob("*.jpg")]:
+        path.unlink()
+    if folder:
+        shutil.rmtree(tmp_path / folder)
+    code = 0 if name in ("r2r", "rxr") else 1
+    said = run("data", "check", "--task", name, "--data", str(tmp_path), code=code)
+    assert all(part in said for part in wanted), said
+    assert said.count(" pictures: images.zip\n") <= 1, "one zip of all splits is told once"
 
 
 def test_files_that_all_splits_share_make_no_hidden_split_wanted(tmp_path: Path) -> None:

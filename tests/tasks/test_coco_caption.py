@@ -193,6 +193,18 @@ def test_the_command_scores_the_published_part_with_meteor(
     np.testing.assert_allclose(ours, told["per_image"]["METEOR"], atol=1e-6)
 
 
+def test_other_pictures_cannot_be_compared(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")  # Java takes long
+    for name, image in (("ours", 300), ("theirs", 301)):
+        write_jsonl(root / name, [{"id": image, "answer": "a red square"}])
+    more = ["--compare", str(root / "theirs"), "--per-example", str(root / "each")]
+    assert cli.run("score", [*options(root, root / "ours"), *more]) == 1
+    assert "theirs is not of the same examples as " in capsys.readouterr().err
+    assert not (root / "each").exists()
+
+
 # ---------------------------------------------------------------------------- what is written
 
 

@@ -1,5 +1,6 @@
 """Own questions: where rows may be, what they may hold, which metric they get."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,23 @@ def test_a_folder_that_cannot_be_written_to_is_split_all_the_same(
     monkeypatch.setattr(_own, "write_json", refuse)
     assert len(read(alone, "val")) == 4
     assert "could not be written (Permission denied)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("spoilt", [{"answer": " "}, {"id": "3"}])
+def test_nothing_is_split_before_every_row_is_good(alone: Path, spoilt: dict[str, str]) -> None:
+    rows = [json.loads(line) for line in (alone / "mine.jsonl").read_text().splitlines()]
+    rows[0]["id"] = "3"
+    write_jsonl(alone / "mine.jsonl", [*rows, rows[-1] | spoilt])
+    with pytest.raises(ValueError, match=r"mine\.jsonl, line 41: "):
+        read(alone)
+    assert not (alone / "splits.json").exists()
+
+
+def test_a_split_that_is_there_twice_is_told(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "test.jsonl", [ROW])
+    (tmp_path / "test.jsonl.gz").write_bytes(gzip.compress(json.dumps(ROW).encode()))
+    with pytest.raises(ValueError, match=r"two candidates for test\.jsonl: .*jsonl and .*\.gz"):
+        read(tmp_path)
 
 
 def test_two_pictures_cannot_be_split(tmp_path: Path) -> None:

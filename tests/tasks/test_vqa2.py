@@ -195,7 +195,7 @@ def test_minival_is_what_the_list_names(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         ([1], "1 questions are not among the val questions: 1"),
-        ([200000, 200000], "1 questions are there more than once: 200000"),
+        ([200000, 200000], "questions that are there more than once: 200000 .row 1, row 2"),
         (["x"], "row 1: Expected `int`"),
     ],
 )
