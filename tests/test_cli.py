@@ -48,4 +48,8 @@ def test_a_bad_verb_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_tasks_are_listed_with_their_variants(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("list", "tasks", "--json") == 0
-    assert tuple(json.loads(capsys.readouterr().out)) == tasks.names()
+    listed = json.loads(capsys.readouterr().out)
+    assert tuple(listed) == tasks.names()
+    assert len(set(listed.values())) == len(listed), "each is told apart from its variants"
+    variants = {name for name in listed if "@" in name}
+    assert all(listed[name] == tasks.load(name).summary for name in variants)

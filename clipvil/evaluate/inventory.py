@@ -47,6 +47,8 @@ def inventory(task: Task, root: Path) -> dict[str, Any]:
     readable = {split for split, row in splits.items() if row["problem"] is None}
     files = [row for row in files if row["path"] or row["split"] not in readable or row["optional"]]
     short = {split for split, row in splits.items() if row["missing"]}
+    if index is not None and not index.count:  # of what cannot be read yet, they are missing too
+        short |= splits.keys() - readable
     archives = pictures(task, root, short)
     complete = (
         not problems
@@ -65,9 +67,11 @@ def pictures(task: Task, root: Path, short: Collection[str]) -> list[dict[str, A
         serves.setdefault(file.name, []).append(file)
     for several in serves.values():
         row = file_row(several[0], root, task.splits)
-        uses = dict.fromkeys(purpose(file.split, task.splits) for file in several)
+        uses = (purpose(file.split, task.splits).partition(":")[0] for file in several)
+        *more, last = dict.fromkeys(uses)
         if row["path"] or row["optional"] or any(file.split in short for file in several):
-            rows.append(row | {"purpose": " and ".join(uses)})
+            told = f"{', '.join(more)} and {last}" if more else last
+            rows.append(row | {"purpose": told})
     return rows
 
 

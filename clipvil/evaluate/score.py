@@ -57,7 +57,8 @@ class Gain:
         said = f"{self.metric} {self.value:+.4f} {self.unit}".rstrip()
         if self.low is None or self.high is None or self.p is None:
             return f"{said} (fewer than two clusters: no interval)"
-        return f"{said}, 95 % interval {self.low:+.4f} to {self.high:+.4f}, p = {self.p:.2g}"
+        p = f"p = {self.p:.2g}" if self.p else "p < 1e-300"  # beyond what a number can hold
+        return f"{said}, 95 % interval {self.low:+.4f} to {self.high:+.4f}, {p}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,8 @@ def number(name: str) -> int | None:
 class PictureIndex:
     """Pictures under a folder, found by relative path, by name, or by number in any spelling.
 
+    count   how many there are
+
     Raises
         ValueError: as `pictures`
     """
@@ -52,7 +54,9 @@ class PictureIndex:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._places = defaultdict[str | int, list[Path]](list)
+        self.count = 0
         for path in pictures(root):
+            self.count += 1
             for key in self._keys(path.relative_to(root).with_suffix("")):
                 self._places[key].append(path)
 

@@ -37,20 +37,24 @@ class Listed(msgspec.Struct):
     question_id: Number
 
 
-def variant(whole: Task) -> Task:
+def variant(whole: Task, *, summary: str) -> Task:
     """VQA v2 with minival to report on."""
-    val = tuple(replace(file, split=SPLIT) for file in of_split(whole.files, "val"))
     pictures = (replace(a, split=SPLIT) for a in whole.archives if a.split == "val")
     return replace(
         whole,
         name="vqa2@minival",
-        summary="VQA v2, scored on the part of its val questions that LXMERT set apart",
+        summary=summary,
         splits=Splits(fit="train", select=None, report=SPLIT),
-        files=(*of_split(whole.files, "train"), *val, LIST),
+        files=(*of_split(whole.files, "train"), *val_files(whole), LIST),
         archives=(*(a for a in whole.archives if a.split == "train"), *pictures),
         examples=partial(examples, whole),
         tiny=partial(tiny, whole),
     )
+
+
+def val_files(whole: Task) -> tuple[OfficialFile, ...]:
+    """VQA v2's files of val, as those of minival."""
+    return tuple(replace(file, split=SPLIT) for file in of_split(whole.files, "val"))
 
 
 def examples(whole: Task, data: Data, split: str) -> Sequence[Example]:
@@ -63,8 +67,7 @@ def examples(whole: Task, data: Data, split: str) -> Sequence[Example]:
     """
     if split == "train":
         return whole.examples(data, split)
-    files = of_split(variant(whole).files, split)
-    paths = find(data, files)
+    paths = find(data, of_split((*val_files(whole), LIST), split))
     rows = [(place, row.question_id) for place, row in read_rows(paths["ids"], Listed)]
     listed = np.array([number for _, number in rows], np.int64)
     distinct(listed.tolist(), paths["ids"], "questions", rows)

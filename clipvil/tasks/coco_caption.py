@@ -263,6 +263,7 @@ VARIANTS = {
     "2017": replace(
         TASK,
         name="coco_caption@2017",
+        summary="COCO captions, their pictures divided as in 2017",
         files=FILES_2017,
         archives=pictures(2017),
         examples=examples_2017,

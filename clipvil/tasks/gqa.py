@@ -229,13 +229,15 @@ def tiny_questions(image: str, colour: str) -> dict[str, dict[str, object]]:
     }  # fmt: skip
 
 
-def task(variant: str, files: tuple[OfficialFile, ...], summary: str, parts: bool = False) -> Task:
+def task(
+    variant: str, files: tuple[OfficialFile, ...], *, summary: str, parts: bool = False
+) -> Task:
     """The task on some of the files."""
     splits = {file.split for file in files}
     return Task(
         name=f"gqa{variant}",
         version=1,
-        summary=f"GQA: compositional questions about Visual Genome's pictures{summary}",
+        summary=summary,
         answer=Labels(1_842, _gqa_score.credit),
         metrics=_gqa_score.METRICS,
         splits=Splits(
@@ -256,8 +258,10 @@ def task(variant: str, files: tuple[OfficialFile, ...], summary: str, parts: boo
     )
 
 
-TASK = task("", BALANCED, "")
+TASK = task("", BALANCED, summary="GQA: compositional questions about Visual Genome's pictures")
 VARIANTS = {
-    "all": task("@all", ALL, ", not balanced"),
-    "ood": task("@ood", OOD, ", rare and frequent answers apart", parts=True),
+    "all": task("@all", ALL, summary="GQA with all its questions, not balanced"),
+    "ood": task(
+        "@ood", OOD, summary="GQA-OOD: GQA, rare and frequent answers told apart", parts=True
+    ),
 }

@@ -345,5 +345,7 @@ VARIANTS = {
         examples=_vg.added(TASK.examples, TASK.splits.report),
         tiny=tiny_vg,
     ),
-    "minival": _minival.variant(TASK),
+    "minival": _minival.variant(
+        TASK, summary="VQA v2, scored on the part of its val questions that LXMERT set apart"
+    ),
 }

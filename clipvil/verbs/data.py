@@ -148,9 +148,12 @@ def told(found: dict[str, Any]) -> str:
     lines = [
         line for row in [*found["files"], *found["archives"]] for line in described(row, found)
     ]
+    above = {row["name"] for row in found["files"] if not row["path"]}
     for split, row in found["splits"].items():
         if row["problem"]:
-            lines.append(f"{split}: cannot be read: {row['problem']}")
+            first, *rest = row["problem"].splitlines()
+            lines.append(f"{split}: cannot be read: {first}")
+            lines += [line for line in rest if line.split()[0] not in above]
             continue
         there, wanted = row["pictures"] - row["missing"], row["pictures"]
         seen = f", {there:,} of {wanted:,} pictures found" if wanted else ""

@@ -24,11 +24,10 @@ class Verb:
         """One line each: the name and the first line of its documentation."""
         import json
 
-        rows = {
-            whole: summary(self.what, name)
-            for name in names(self.what)
-            for whole in (name, *variants(self.what, name))
-        }
+        rows = dict[str, str]()
+        for name in names(self.what):
+            rows[name] = summary(self.what, name)
+            rows |= {f"{name}@{v}": s or rows[name] for v, s in variants(self.what, name).items()}
         if self.what == "recipes":
             from clipvil import recipes
 
@@ -64,13 +63,23 @@ def summary(what: str, name: str) -> str:
     return (ast.get_docstring(parsed(what, name)) or "").split("\n")[0].rstrip(".")
 
 
-def variants(what: str, name: str) -> list[str]:
-    """NAME@VARIANT for the keys of a module's `VARIANTS`."""
-    return [
-        f"{name}@{key.value}"
+def variants(what: str, name: str) -> dict[str, str]:
+    """The keys of a module's `VARIANTS`, each with the `summary` that is written beside it."""
+    return {
+        key.value: next(map(str, summaries(value)), "")
         for node in parsed(what, name).body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "VARIANTS"
         if isinstance(node.value, ast.Dict)
-        for key in node.value.keys
+        for key, value in zip(node.value.keys, node.value.values, strict=True)
         if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    }
+
+
+def summaries(value: ast.expr) -> list[object]:
+    """What is passed as `summary` in an expression."""
+    return [
+        node.value.value
+        for node in ast.walk(value)
+        if isinstance(node, ast.keyword) and node.arg == "summary"
+        if isinstance(node.value, ast.Constant)
     ]

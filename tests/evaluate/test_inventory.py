@@ -91,7 +91,7 @@ def test_a_folder_of_files_is_one_official_file(root: Path) -> None:
     ("name", "folder", "wanted"),
     [
         ("vqa2@cp", "", ["train pictures: train2014.zip", "13.5 GB to download", "val2014.zip"]),
-        ("gqa", "", ["images.zip", "about 20.3 GB to download", "for fitting and selection and"]),
+        ("gqa", "", ["images.zip", "about 20.3 GB to download", "selection, scoring and pred"]),
         ("coco_caption@2017", "", ["train2017.zip", "19.3 GB", "val2017.zip", "815.6 MB"]),
         ("snli_ve", "", ["flickr30k-images", "ask for them with the form linked from"]),
         ("vcr", "vcr1images", ["a_film/train-red@0.json", "from https://visualcommonsense.com/"]),
@@ -121,3 +121,10 @@ def test_files_that_all_splits_share_make_no_hidden_split_wanted(tmp_path: Path)
         path.unlink()
     found = inventory(task, tmp_path)
     assert found["complete"] and hidden not in found["splits"]
+
+
+def test_an_empty_folder_is_told_all_that_is_to_be_had(tmp_path: Path) -> None:
+    said = run("data", "check", "--task", "vqa2", "--data", str(tmp_path), code=1)
+    assert "train pictures: train2014.zip\n  missing; for fitting; 13.5 GB to download" in said
+    assert "v2_mscoco_val2014_annotations.json\n  missing; for scoring; 10.5 MB" in said
+    assert said.count("v2_mscoco_val2014_annotations.json") == 1
