@@ -60,7 +60,10 @@ def find(data: Data, official: Iterable[OfficialFile]) -> dict[str, Path]:
         folders = dict[Path, None]()
         for path in walk(data.root):
             places[path.name.removesuffix(".gz")].append(path)
-            folders[path.parent] = None
+            folder = path.parent
+            while folder not in folders:
+                folders[folder] = None
+                folder = folder if folder == data.root else folder.parent
         for folder in folders:
             if not folder.suffix:  # an archive is often unpacked into a folder of its name
                 places[folder.name].append(folder)
@@ -69,8 +72,10 @@ def find(data: Data, official: Iterable[OfficialFile]) -> dict[str, Path]:
         if given is not None and not given.exists():
             raise ValueError(f"no such file: {given} ({file.role} of {file.split})")
         # neither a pipe nor a device: opening one may wait for ever
-        there = (path for path in places[file.name] if path.is_file() or path.is_dir())
-        candidates = [given] if given is not None else list(there)
+        there = [path for path in places[file.name] if path.is_file() or path.is_dir()]
+        # an archive is often unpacked into a folder called like the one in it
+        there = [path for path in there if not any(path in other.parents for other in there)]
+        candidates = [given] if given is not None else there
         if len(candidates) > 1:
             raise ValueError(f"two candidates for {file.name}: {candidates[0]} and {candidates[1]}")
         if candidates:

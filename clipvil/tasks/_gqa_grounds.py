@@ -90,8 +90,9 @@ class Grounds:
             found[name] = scene
         return cls(maps, found, (attentions, scenes))
 
-    def of(self, name: str, row: Answered) -> float:
-        """The attention on what question and answer name; what both name counts twice.
+    def of(self, name: str, row: Answered, path: Path) -> float:
+        """The attention on what a question of `path` and its answer name; what both name counts
+        twice.
 
         Raises
             ValueError: the map, the scene or an object is not there
@@ -101,7 +102,7 @@ class Grounds:
             raise ValueError(f"{attentions}: question {name} is missing")
         if row.image not in self.scenes:
             raise ValueError(f"{scenes}: picture {row.image} of question {name} is missing")
-        pointed, scene = pointers(name, row), self.scenes[row.image]
+        pointed, scene = pointers(name, row, path), self.scenes[row.image]
         total = 0.0
         for pointer in (*pointed.question.values(), *pointed.fullAnswer.values()):
             if pointer not in scene.objects:
@@ -113,12 +114,12 @@ class Grounds:
         return total
 
 
-def pointers(name: str, row: Answered) -> Pointed:
+def pointers(name: str, row: Answered, path: Path) -> Pointed:
     """The objects that a question and its answer name."""
     try:
         return msgspec.json.decode(row.annotations, type=Pointed)
     except SPOILT as error:
-        raise ValueError(f"annotations of question {name}: {error}") from error
+        raise ValueError(f"{path}, annotations of question {name}: {error}") from error
 
 
 def shares(start: float, end: float) -> NDArray[np.float64]:

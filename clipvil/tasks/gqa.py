@@ -134,7 +134,7 @@ def examples(files: tuple[OfficialFile, ...], data: Data, split: str) -> Sequenc
         for name, row in _gqa.read_entries(path, kind):
             questions.append(name, row, part if part in PARTS else "")
             if grounds is not None:
-                questions.grounding.append(grounds.of(name, row) if row.balanced else 0.0)
+                questions.grounding.append(grounds.of(name, row, path) if row.balanced else 0.0)
     again = (
         (f"entry {number} of {path.name}", name)
         for path in paths

@@ -123,6 +123,18 @@ def test_files_that_all_splits_share_make_no_hidden_split_wanted(tmp_path: Path)
     assert found["complete"] and hidden not in found["splits"]
 
 
+@pytest.mark.parametrize("name", ["vcr", "r2r"])
+def test_a_folder_of_folders_is_found(name: str, tmp_path: Path) -> None:
+    task = tasks.load(name)
+    task.tiny(tmp_path)
+    (folder,) = {file.name for file in task.archives}
+    for place in (tmp_path / folder / folder / "a" / "b", tmp_path / folder / "c"):
+        place.mkdir(parents=True)
+        (place / "07.jpg").touch()
+    row = files(inventory(task, tmp_path))[folder]
+    assert (row["path"], row["bytes"]) == (str(tmp_path / folder / folder), None)
+
+
 def test_an_empty_folder_is_told_all_that_is_to_be_had(tmp_path: Path) -> None:
     said = run("data", "check", "--task", "vqa2", "--data", str(tmp_path), code=1)
     assert "train pictures: train2014.zip\n  missing; for fitting; 13.5 GB to download" in said

@@ -196,7 +196,10 @@ def test_files_that_do_not_belong_together_are_named(shared: Path, tmp_path: Pat
         ({"other": row}, "1 of 1 are missing: other"),
         ({name: row | {"imageId": "n1"}}, f"picture n1 of question {name} is missing"),
         ({name: row | {"annotations": {"question": {"1": "x"}}}}, f"no object x .*{name}"),
-        ({name: row | {"annotations": 3}}, f"annotations of question {name}: Expected `object`"),
+        (
+            {name: row | {"annotations": 3}},
+            f"questions.json, annotations of question {name}: Expected `object`",
+        ),
     ):
         write_json(tmp_path / "questions.json", changed)
         given = with_questions(shared, tmp_path / "questions.json")
