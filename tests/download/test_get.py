@@ -155,6 +155,29 @@ def test_one_that_fails_keeps_back_no_other(
     assert here == sorted([NAMES["annotations/train"], NAMES["annotations/val"]])
 
 
+def test_a_zip_of_several_splits_is_fetched_once(server: Served, tmp_path: Path) -> None:
+    server.files["images.zip"] = packed({"images/1.jpg": b"x"})
+    download = Download(urls=(server.url("images.zip"),))
+    several = [
+        OfficialFile(role="pictures", split=split, name="images.zip", source="here",
+                     download=download)
+        for split in ("train", "val")
+    ]  # fmt: skip
+    for state in ("fetched", "there"):
+        outcomes = get.get(several, tmp_path, patience=QUICK)
+        assert [(o.state, o.path) for o in outcomes] == [(state, tmp_path / "images.zip")] * 2
+    assert len(server.asked) == 1
+
+
+def test_gated_pictures_come_with_the_steps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run("data", ["get", "--task", "vcr", "--data", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert said.count("\n  gated: agree to the terms at https://visualcommonsense.com/") == 3
+    assert said.count("\npictures: agree to the terms at https://visualcommonsense.com/") == 1
+
+
 def hostile(kind: str, name: str, content: bytes) -> bytes:
     """A zip with something wrong about its only member."""
     if kind == "bomb":
