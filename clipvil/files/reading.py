@@ -13,6 +13,7 @@ import gzip
 import io
 import itertools
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,9 @@ LARGEST = 16 << 30  # bytes of a file, unpacked; no published one comes near
 LINE = 64 << 20  # bytes of a line
 RATIO = 200  # unpacked to packed bytes, beyond the first `FREE`; those tried have 3 to 34
 FREE = 64 << 20
+STRING = rb'"(?:[^"\\]++|\\.)*+"'
+TOKEN = re.compile(rb"(%b|[\[\]{}:,])" % STRING, re.DOTALL)
+BRACKET = re.compile(rb'(?:[^"\[\]{}]++|%b)*+([\[\]{}])' % STRING, re.DOTALL)  # the next one
 
 # what a file that is cut, spoilt, wrongly encoded or absurdly nested makes the decoders raise
 SPOILT = (ValueError, RecursionError, EOFError, zlib.error, OSError)
@@ -109,7 +113,10 @@ def decode(content: bytes, kind: Any, hook: Callable[[type, Any], Any] | None = 
     try:
         return msgspec.json.decode(content, type=kind, dec_hook=hook)
     except SPOILT as error:
-        raise ValueError(_reason(error, content)) from error
+        reason = _reason(error, content)
+        if found := re.search(r"\(byte (\d+)\)$", reason):
+            reason = f"{_where(content, int(found[1]))}{reason}"
+        raise ValueError(reason) from error
 
 
 def read_jsonl(path: Path, kind: Any = Any) -> Iterator[Any]:
@@ -215,6 +222,39 @@ def _lines(path: Path, file: io.BufferedReader[Any], kind: Any) -> Iterator[tupl
             return
         if line.strip():
             yield f"line {number}", row
+
+
+def _where(content: bytes, end: int) -> str:
+    """The entry or row that a byte lies in, of JSON that is good up to there."""
+    inside, number, key, string = list[bytes](), [0, 0, 0], b"", b""
+    found = TOKEN.search(content, 0, end)
+    while found:
+        token, depth = found[1], len(inside)
+        if token in (b"[", b"{"):
+            inside.append(token)
+            if depth < 2:
+                number[depth + 1] = 1
+        elif token in (b"]", b"}"):
+            inside.pop()
+        elif token == b",":
+            number[depth] += 1
+        elif token == b":":
+            key = string if depth == 1 else key
+        else:
+            string = token
+        listed = inside[:2] == [b"{", b"["]  # rows of an entry; else nothing below it is told
+        if len(inside) > 1 + listed:
+            found = BRACKET.match(content, found.end(), end)
+        else:
+            found = TOKEN.search(content, found.end(), end)
+    match inside[:2]:
+        case [b"[", *_]:
+            return f"row {number[1]}: "
+        case [b"{", b"["]:
+            return f"entry {msgspec.json.decode(key)!r}, row {number[2]}: "
+        case [b"{", *_] if key:
+            return f"entry {msgspec.json.decode(key)!r}: "
+    return ""
 
 
 def _reason(error: Exception, content: bytes) -> str:

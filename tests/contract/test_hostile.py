@@ -222,16 +222,16 @@ META, GRAPH = "vcr1images/a_film/val-blue@0.json", "connectivity/tiny3_connectiv
 @pytest.mark.parametrize(
     ("name", "file", "old", "new", "wanted"),
     [
-        ("vcr", META, '"boxes":[[8', '"boxes":[[NaN', "invalid character"),
+        ("vcr", META, '"boxes":[[8', '"boxes":[[NaN', "entry 'boxes', row 1: JSON is malformed"),
         ("vcr", META, '"boxes":[[8', '"boxes":[[1e999', "Number out of range"),
         ("vcr", META, '"boxes":[[8', '"boxes":[[99', "box 0 is none"),
         ("vcr", "val.jsonl", "[0]", "[1]", "line 3: tag 1, but there are 1 objects"),
         ("vcr", "val.jsonl", "[0]", "[-1]", "line 3: tag -1, but there are 1 objects"),
         ("vcr", "val.jsonl", '"answer_label": 2', '"answer_label": 4', "line 3: Expected `int` <="),
         ("choose", "test.jsonl", '"label": 2', '"label": 3', "line 3: label 3 is no place among 3"),
-        ("r2r", GRAPH, "6.0", "NaN", "invalid character"),
+        ("r2r", GRAPH, "6.0", "NaN", "row 4: JSON is malformed"),
         ("rxr", GRAPH, "6.0", "1e99", "is not in this world"),
-        ("r2r", "R2R_val_unseen.json", "1.5", "NaN", "invalid character (byte "),
+        ("r2r", "R2R_val_unseen.json", "1.5", "NaN", "row 2: JSON is malformed"),
         ("rxr", "rxr_val_unseen_guide.jsonl", "1.5", "NaN", "line 3: "),
     ],
 )  # fmt: skip
@@ -251,7 +251,7 @@ BOX = '{"300": {"width": 1, "height": 1, "objects": {"7": {"x": NUMBER, "y": 0, 
 
 @pytest.mark.parametrize(
     ("number", "wanted"),
-    [("NaN", ": JSON is malformed: invalid character (byte 57)"),
+    [("NaN", ": entry '300': JSON is malformed: invalid character (byte 57)"),
      ("1e999", ", entry '300': Number out of range"), ("null", ", entry '300': Expected `float`")],
 )  # fmt: skip
 def test_boxes_of_scene_graphs_that_are_none_are_named(
