@@ -69,7 +69,10 @@ def test_ids_must_match(root: Path) -> None:
     examples = TASK.examples(Data(root), "val")
     said = answers(root)
     for pairs, message in (
-        ([*said.items()] * 2, "6 ids are predicted more than once: 200000, .*, 202000, ...$"),
+        (
+            [*said.items()] * 2,
+            "6 ids are predicted more than once: 200000 .rows 1, 7., .*, 202000 .rows 5, 11., ...$",
+        ),
         ([*said.items()][1:], "1 of 6 examples have no prediction: 200000$"),
         ([*said.items(), ("9", Said("x"))], "1 predicted ids are not among the 6 examples: 9$"),
         ([], "6 of 6 examples have no prediction"),

@@ -7,6 +7,7 @@ where the official scorer scores what it gets (captions) may ids be missing, and
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -124,16 +125,21 @@ def collect(pairs: Iterable[tuple[str, Answer]]) -> dict[str, Answer]:
     """Answers by id.
 
     Raises
-        ValueError: an id is there more than once
+        ValueError: an id is there more than once; lists up to five and their rows
     """
-    answers, repeated = dict[str, Answer](), dict[str, None]()
-    for name, answer in pairs:
-        if name in answers:
-            repeated[name] = None
-        answers[name] = answer
-    if repeated:
-        raise ValueError(f"{len(repeated):,} ids are predicted more than once: {some(repeated)}")
-    return answers
+    said = [*pairs]
+    answers = dict(said)
+    if len(answers) == len(said):
+        return answers
+    rows = defaultdict[str, list[int]](list)
+    for number, (name, _) in enumerate(said, 1):
+        rows[name].append(number)
+    repeated = [
+        f"{name} (rows {', '.join(map(str, at[:SHOWN]))})"
+        for name, at in rows.items()
+        if len(at) > 1
+    ]
+    raise ValueError(f"{len(repeated):,} ids are predicted more than once: {some(repeated)}")
 
 
 def some(ids: Iterable[str]) -> str:

@@ -294,7 +294,8 @@ def predicted(made: Made, kind: str) -> tuple[bytes, list[str]]:
             return b"\n".join(map(dumped, rows)) + b" " * MIB, [f"{place}: a line of more than"]
         case "twice":
             last["id"] = rows[0]["id"]
-            wanted = [f"1 ids are predicted more than once: {rows[0]['id']}"]
+            again = f"{rows[0]['id']} (rows 1, {len(rows)})"
+            wanted = [f"1 ids are predicted more than once: {again}"]
         case "type":
             last["answer"] = {"x": 1}
             wanted = [f"{place}: "]

@@ -78,9 +78,10 @@ def test_ids_that_do_not_match_are_listed(made: tuple[Task, Path]) -> None:
     said = [(e.id, right(e)) for e in examples]
     count = min(len(said), 7)
     lost = ", ".join(name for name, _ in said[:count][:5])
+    first = rf"{said[0][0]} \(rows 1, {len(said) + 1}\)"
     for spoilt, message in (
         (said[count:], f"{count} of {len(said)} examples have no prediction: {lost}"),
-        (said + said[:count], f"{count} ids are predicted more than once: {lost}"),
+        (said + said[:count], f"{count} ids are predicted more than once: {first}"),
         ([*said, ("../../x", said[0][1])], "1 predicted ids are not among .*: ../../x"),
     ):
         with pytest.raises(ValueError, match=message):
