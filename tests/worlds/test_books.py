@@ -16,6 +16,7 @@ from clipvil.worlds.tabletop.choose import Choice, choice
 from clipvil.worlds.tabletop.entail import LABELS, Hypothesis, hypotheses
 from clipvil.worlds.tabletop.kinds import HUES
 from clipvil.worlds.tabletop.scene import CHOICE, HYPOTHESIS, SHAPES, TEXTURES, TRAIN, Dice, Scene
+from tests.command import run
 
 Rows = list[dict[str, Any]]
 
@@ -175,3 +176,10 @@ def test_exchanged_colours_leave_labels_and_change_words(world: Path) -> None:
 def test_a_task_that_the_world_has_no_files_for_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="snli_ve"):
         tabletop.write(tmp_path, seed=0, train=1, val=1, tasks=("snli",))
+
+
+def test_a_world_of_few_pictures_is_complete(tmp_path: Path) -> None:
+    tabletop.write(tmp_path, seed=0, train=30, val=12, shifts=False, tasks=tuple(BOOKS))
+    assert not (tmp_path / "snli_ve_dev.jsonl").exists(), "of three pictures none has its three"
+    for task in BOOKS:
+        run("data", "check", "--task", task, "--data", str(tmp_path))

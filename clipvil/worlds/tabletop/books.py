@@ -161,9 +161,10 @@ class Hypotheses:
         self._pages[self.train and page.number % 10 == 0].append(page)
 
     def write(self, root: Path) -> None:
-        """One file a part."""
+        """One file a part, none where too few pictures are there for their three sentences."""
         for name, pages in zip(self.names, self._pages, strict=True):
-            write_jsonl(root / name, self._rows(pages))
+            if rows := [*self._rows(pages)]:
+                write_jsonl(root / name, rows)
 
     def _rows(self, pages: Sequence[Page]) -> Iterator[Row]:
         for start in range(0, len(pages), TOGETHER):
