@@ -85,7 +85,7 @@ def alarms(
 def test_interval_is_that_of_a_slow_bootstrap_that_repeats_the_examples() -> None:
     generator = np.random.default_rng(1)
     names = [f"p{i}" for i in generator.integers(0, 40, 200)]
-    luck = {name: generator.normal() for name in set(names)}
+    luck = {name: generator.normal() for name in sorted(set(names))}
     credit = np.array([float(luck[name] + generator.normal() > 0) for name in names])
     fast = statistics.interval(measured(credit), names, reduce, "accuracy")
     of = {name: [i for i, n in enumerate(names) if n == name] for name in names}
