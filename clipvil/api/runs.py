@@ -122,13 +122,18 @@ def preview(
     return look(source, made, encoder, shots, seed, where, Path(out))
 
 
-def evaluate(run: str | Path) -> dict[str, dict[str, float]]:
-    """Metric values of a run on the report split and each shift of it."""
-    from clipvil.evaluate.cell import score_cell
+def evaluate(run: str | Path, *, limit: int | None = None) -> dict[str, dict[str, float]]:
+    """Metric values of a run on the report split and each shift of it.
+
+    With a `limit`, on the first so many examples of each; then nothing is written.
+    """
+    from clipvil.evaluate.cell import look_at, score_cell
     from clipvil.evaluate.run import read_plan
     from clipvil.files import read_json
 
     plan = read_plan(Path(run))
+    if limit is not None:
+        return look_at(plan, limit)
     score_cell(plan)
     if plan.recipe.select == "reported":
         progress.say("the weights were chosen on the split that is reported: scores are too good")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch import nn
 
 from clipvil import answers, encoders, progress
 from clipvil.answers.base import Batches, Known
-from clipvil.core import Answer, Task
+from clipvil.core import Answer, Example, Task
 from clipvil.data.sight import Statistics
 from clipvil.encoders.base import Encoder, device
 from clipvil.evaluate import eyes, probe, protocol, splits, zero_shot
@@ -208,16 +208,32 @@ def score_cell(plan: Plan) -> None:
         for shift, test in splits.tests(plan.source):
             said = answers_of(plan, test, known, model, statistics, encoder)
             task.write(plan.folder / answers_name(task, shift), said)
-            totals = task.measure(test.examples, said).totals()
-            reduced = {name: float(value) for name, value in task.reduce(totals).items()}
-            # a recall without pairs of that label has no value, and JSON has no NaN
-            values = {name: value for name, value in reduced.items() if math.isfinite(value)}
-            result[shift or task.splits.report] = values
+            result[shift or task.splits.report] = values_of(task, test.examples, said)
         timing = plan.folder / "timing.json"
         seconds = read_json(timing) if timing.is_file() else {}
         write_json(timing, seconds | {"answer": time.monotonic() - start})
         write_json(plan.folder / "result.json", result, indent=1)
         write_json(answered, asked, indent=1)
+
+
+def look_at(plan: Plan, limit: int) -> dict[str, dict[str, float]]:
+    """What a cell scores on the first examples of each test; nothing is written."""
+    task, known, result = plan.source.load(), read_known(plan), dict[str, dict[str, float]]()
+    model, statistics, encoder = restore(plan, known)
+    for shift, test in splits.tests(plan.source):
+        some = test.rows(range(min(limit, len(test.examples))))
+        said = answers_of(plan, some, known, model, statistics, encoder)
+        result[shift or task.splits.report] = values_of(task, some.examples, said)
+    return result
+
+
+def values_of(
+    task: Task, examples: Sequence[Example], said: Mapping[str, Answer]
+) -> dict[str, float]:
+    """The metrics that have a value: a recall without pairs of its label has none."""
+    totals = task.measure(examples, said).totals()
+    reduced = {name: float(value) for name, value in task.reduce(totals).items()}
+    return {name: value for name, value in reduced.items() if math.isfinite(value)}
 
 
 def answers_of(

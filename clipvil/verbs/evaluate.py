@@ -14,6 +14,8 @@ class Verb:
 
     folder: tyro.conf.Positional[Path]
     """the run folder"""
+    limit: int | None = None
+    """answer the first so many examples of each test only, and write nothing"""
     json: bool = False
     """print JSON"""
 
@@ -22,13 +24,17 @@ class Verb:
         import json
 
         from clipvil import api, progress
+        from clipvil.errors import UsageError
 
-        result = api.evaluate(self.folder)
+        if self.limit is not None and self.limit < 1:
+            raise UsageError("--limit is at least 1")
+        result = api.evaluate(self.folder, limit=self.limit)
         if self.json:
             print(json.dumps(result))
         else:
             for test, values in result.items():
                 figures = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
                 print(f"{test}: {figures}")
-        progress.say(f"wrote {self.folder}/result.json and the answers beside it")
+        if self.limit is None:
+            progress.say(f"wrote {self.folder}/result.json and the answers beside it")
         return 0

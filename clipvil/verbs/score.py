@@ -47,6 +47,8 @@ class Verb:
     """another system's predictions: the paired difference, its 95 % interval and p value"""
     per_example: Path | None = None
     """file for one JSON row an example: its id and each metric of it alone"""
+    limit: int | None = None
+    """score the first so many examples only, which is not the official figure"""
 
     def run(self) -> int:
         """Read, score, print."""
@@ -54,6 +56,8 @@ class Verb:
 
         from clipvil import files, progress, tasks
 
+        if self.limit is not None and self.limit < 1:
+            raise UsageError("--limit is at least 1")
         task = tasks.load(self.task)
         data = self.data(task)
         given = [path for path in (self.predictions, self.compare) if path is not None]
@@ -62,6 +66,11 @@ class Verb:
                 raise ValueError(f"no such file: {path}")
         examples = task.examples(data, task.splits.report)
         said = {path: [*task.read(path)] for path in given}  # both, before METEOR takes minutes
+        if self.limit is not None and self.limit < len(examples):
+            beyond = {example.id for example in examples[self.limit :]}
+            examples = examples[: self.limit]
+            said = {path: [one for one in s if one[0] not in beyond] for path, s in said.items()}
+            progress.say(f"only the first {self.limit:,} examples: not the official figure")
         scored = scored_from(
             self.predictions, said[self.predictions], task, examples, thorough=True
         )

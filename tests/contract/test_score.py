@@ -77,6 +77,17 @@ def test_what_is_written_for_people_names_every_figure(
     assert [line.split()[0] for line in lines] == [*figures]
 
 
+def test_some_examples_alone_are_scored(
+    task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = answers(task, tmp_path)
+    task.write(tmp_path / "said", said)
+    each = ["--limit", "1", "--per-example", str(tmp_path / "each")]
+    assert cli.run("score", [*options(task, tmp_path), *each]) == 0
+    assert "only the first 1 examples: not the official figure" in capsys.readouterr().err
+    assert [row["id"] for row in read_jsonl(tmp_path / "each")] == [*said][:1]
+
+
 def test_ids_that_do_not_match_are_told(
     task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,6 +45,15 @@ def test_the_first_stage_is_kept_and_the_second_begins_with_its_best(root: Path)
     assert 0 < moved < 3 * SECOND.learning_rate * SECOND.steps(1), "two small steps from there"
 
 
+def test_a_look_at_some_examples_writes_nothing(root: Path) -> None:
+    run = train(root, "run", FIRST)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    look = api.evaluate(run, limit=2)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert look.keys() == {"val"} and 0 <= look["val"]["accuracy"] <= 100
+    assert api.evaluate(run, limit=10**6) == api.evaluate(run)
+
+
 @pytest.mark.slow
 def test_stopped_between_stages_it_ends_the_same(root: Path) -> None:
     run = train(root, "run", FIRST, SECOND)
