@@ -5,8 +5,10 @@ torch draws a number a decision there, and that shows in the time of a training 
 
 from __future__ import annotations
 
+import math
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int16
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,10 +21,18 @@ def drop(tokens: Float[Tensor, "*shape"], rate: float) -> Float[Tensor, "*shape"
         return tokens
     if tokens.device.type != "cpu":
         return F.dropout(tokens, rate)
-    numbers = torch.empty(-(-tokens.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None)
-    lots = numbers.view(torch.int16)[: tokens.numel()].view(tokens.shape)
-    stays = lots >= round(rate * LOTS) - LOTS // 2
-    return tokens * stays.to(tokens.dtype).mul_(1 / (1 - rate))
+    return tokens * stays(tokens.shape, rate).to(tokens.dtype).mul_(1 / (1 - rate))
+
+
+def stays(shape: torch.Size, rate: float) -> Int16[Tensor, "*shape"]:
+    """0 in a random share `rate` of the places and 1 elsewhere, on a processor.
+
+    No truth values: torch makes those, and numbers of them, one after the other there.
+    """
+    count = math.prod(shape)
+    numbers = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(1 << 63), None)
+    lots = numbers.view(torch.int16)[:count].view(shape)
+    return lots.ge_(round(rate * LOTS) - LOTS // 2)
 
 
 class Dropout(nn.Module):
