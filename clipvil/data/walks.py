@@ -34,8 +34,8 @@ class Ground:
     """
 
     views: Float[Tensor, "V 36 W"]  # as stored
-    scale: Float[Tensor, " W"]  # views are shown multiplied by it
-    shift: Float[Tensor, " W"]  # and then with this added
+    mean: Float[Tensor, " W"]  # views are shown less this
+    scale: Float[Tensor, " W"]  # and then multiplied by this
     places: Int[Tensor, "V K"]
     free: Bool[Tensor, "V K"]
     seen: Int[Tensor, "V K"]  # the view in which each neighbour is
@@ -66,8 +66,8 @@ class Ground:
         middle = np.zeros(width, np.float32) if mean is None else mean
         return cls(
             views=torch.from_numpy(views),
+            mean=torch.from_numpy(middle),
             scale=torch.from_numpy(scale),
-            shift=torch.from_numpy(-middle * scale),
             places=torch.from_numpy(np.where(free, sweep.places, stay)),
             free=torch.from_numpy(free),
             seen=torch.from_numpy(sweep.view),
@@ -103,11 +103,6 @@ class Ground:
         """The 36 views from viewpoints in half precision, as they are stored."""
         rows = self.views.flatten(1).index_select(0, place)
         return rows.view(len(place), VIEWS, self.width)
-
-    def look(self, place: Int[Tensor, " B"]) -> Float[Tensor, "B 36 W"]:
-        """The 36 views from viewpoints."""
-        # in place, as fresh memory costs more than the sums
-        return self.stored(place).float().mul_(self.scale).add_(self.shift)
 
     def distance(self, place: Int[Tensor, "*B"], goal: Int[Tensor, "*B"]) -> Float[Tensor, "*B"]:
         """Metres from viewpoints to others of the same scan."""

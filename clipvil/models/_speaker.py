@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from clipvil.models._dropout import Dropout
-from clipvil.models._looking import TILES, Eyes, Listen, gather, question
+from clipvil.models._hearing import attend
+from clipvil.models._looking import TILES, Eyes, Listen, question
 
 PADDING, UNKNOWN = 0, 1
 
@@ -51,14 +52,9 @@ class Speaker(nn.Module):
         """What was seen on the way; steps after the end are seen too, and are to be masked."""
         B, L = paths.place.shape
         place, view, choice = (x.flatten() for x in paths[:3])
-        around, ahead = eyes.look(place, view)
-        stop, row = choice == ahead.view.shape[1], torch.arange(B * L, device=choice.device)
-        chosen = choice.masked_fill(stop, 0)
-        took = torch.cat([ahead.view[row, chosen], ahead.angle[row, chosen].repeat(1, TILES)], -1)
-        took = took.masked_fill(stop[:, None], 0.0).view(B, L, -1)
-        went, _ = self.went(took)
+        went, _ = self.went(eyes.ahead(place, view, choice).view(B, L, -1))
         went = self.dropout(went).flatten(0, 1)
-        found = gather(self.around(went), around)
+        found = eyes.gather(self.around(went), place, view)
         joined = self.dropout(torch.tanh(self.join(torch.cat([found, went], -1))))
         whole, _ = self.whole(joined.view(B, L, -1))
         seen: Tensor = self.dropout(whole)
@@ -74,9 +70,10 @@ class Speaker(nn.Module):
         """Logits of the words that follow each of `words`, and the state after the last."""
         (B, T), L = words.shape, seen.shape[1]
         spoken, state = self.speak(self.dropout(self.embed(words)), state)
-        asks = self.dropout(spoken).flatten(0, 1)
+        state_ = self.dropout(spoken).flatten(0, 1)
         told = seen[:, None].expand(B, T, L, -1).flatten(0, 1)
-        joined, _ = self.listen(asks, told, real[:, None].expand(B, T, L).flatten(0, 1))
+        steps = real[:, None].expand(B, T, L).flatten(0, 1)
+        joined, _ = self.listen(state_, lambda asks: attend(asks, told, steps))
         logits: Tensor = self.word(self.dropout(joined)).view(B, T, -1)
         return logits, state
 

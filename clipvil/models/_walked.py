@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from clipvil.data.walks import Ground
 from clipvil.metrics.path import NEAR
+from clipvil.models._hearing import Hear
 
 
 class State(NamedTuple):
@@ -31,19 +32,19 @@ class State(NamedTuple):
 
 
 class Use(NamedTuple):
-    """The large layers that are used at every step of a walk; see `late`."""
+    """What is used at every step of a walk; see `late` and `hearing`."""
 
     around: Callable[[Tensor], Tensor]
     ahead: Callable[[Tensor], Tensor]
     inward: Callable[[Tensor], Tensor]
     onward: Callable[[Tensor], Tensor]
+    hear: Hear
 
 
 class Told(NamedTuple):
-    """An instruction as it was understood, and what it is followed with."""
+    """What instructions are followed with, and whose of them."""
 
-    words: Float[Tensor, "B T H"]
-    real: Bool[Tensor, "B T"]
+    rows: Int[Tensor, " R"]
     use: Use
 
 
@@ -65,6 +66,30 @@ class Walk:
     listened: list[Float[Tensor, "R T"]]
     last: State
     told: Told
+
+    def halves(self) -> tuple[Walk, Walk]:
+        """The first half of the walkers, and the others."""
+        half = len(self.place[0]) // 2
+        return self._of(0, half), self._of(half, half)
+
+    def _of(self, first: int, count: int) -> Walk:
+        here = [((rows >= first) & (rows < first + count)).nonzero()[:, 0] for rows in self.rows]
+
+        def mine(parts: list[Tensor]) -> list[Tensor]:
+            return [part[rows] for part, rows in zip(parts, here, strict=True)]
+
+        return Walk(
+            place=[place[first : first + count] for place in self.place],
+            view=[view[first : first + count] for view in self.view],
+            rows=[rows - first for rows in mine(self.rows)],
+            choice=mine(self.choice),
+            alive=mine(self.alive),
+            hidden=mine(self.hidden),
+            logits=mine(self.logits),
+            listened=mine(self.listened),
+            last=State(*(part[here[-1]] for part in self.last)),
+            told=Told(self.told.rows[here[-1]], self.told.use),
+        )
 
 
 def imitated(gone: Walk) -> Float[Tensor, ""]:

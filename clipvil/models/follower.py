@@ -10,7 +10,7 @@ Known    words are not wrapped into marks of begin and end; the weights that the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -21,8 +21,9 @@ from torch.nn import functional as F
 from clipvil.core import Moves
 from clipvil.data.walks import Ground, WalkBatch
 from clipvil.models._dropout import Dropout, drop
+from clipvil.models._hearing import hearing
 from clipvil.models._late import late
-from clipvil.models._looking import TILES, Eyes, Listen, facing, fits, gather, question
+from clipvil.models._looking import TILES, Eyes, Listen, facing, question
 from clipvil.models._reading import read
 from clipvil.models._speaker import Paths, Speaker
 from clipvil.models._walked import State, Told, Use, Walk, imitated, rewarded
@@ -31,7 +32,7 @@ from clipvil.models.base import Loss, said
 ANSWERS = (Moves,)
 MANY = 0.75  # share of walkers still going, below which those who stopped are left out
 
-Choosing = Literal["teacher", "sample", "best"]
+Choosing = Literal["teacher", "both", "best"]  # both: it leads half, chance the others
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,22 +83,25 @@ class Model(nn.Module):
         """An instruction, and the hidden state and cell that its ends leave."""
         real = said(words)
         known, end, cell = read(self.read, self.dropout(self.embed(words)), real)
-        step, layers = self.step, (self.around.weight, self.ahead.weight)
-        use = Use(*map(late, (*layers, step.weight_ih, step.weight_hh)))
-        return Told(self.dropout(known), real, use), torch.tanh(self.begin(end)), cell
+        around, ahead = late(self.around.weight), late(self.ahead.weight)
+        inward, onward = late(self.step.weight_ih), late(self.step.weight_hh)
+        use = Use(around, ahead, inward, onward, hearing(self.dropout(known), real))
+        rows = torch.arange(len(words), device=words.device)
+        return Told(rows, use), torch.tanh(self.begin(end)), cell
 
     def forward(self, state: State, told: Told, eyes: Eyes) -> tuple[State, Tensor, Tensor]:
         """One look around: the mind after it, logits [B, K + 1], weight of each word [B, T]."""
         acted = self.dropout(torch.tanh(self.acted(facing(state.view))))
-        around, ahead = eyes.look(state.place, state.view)
-        found = gather(told.use.around(self.dropout(state.heard)), around)
+        asks = told.use.around(self.dropout(state.heard))
+        found = eyes.gather(asks, state.place, state.view)
         gates = told.use.inward(torch.cat([acted, found], -1)) + told.use.onward(state.heard)
         enter, forget, new, leave = (gates + self.step.bias_ih + self.step.bias_hh).chunk(4, -1)
         cell = forget.sigmoid() * state.cell + enter.sigmoid() * new.tanh()
         hidden = leave.sigmoid() * cell.tanh()
-        heard, listened = self.listen(self.dropout(hidden), told.words, told.real)
-        logits = fits(told.use.ahead(self.dropout(heard)), ahead)  # [B, K]
-        logits = logits.masked_fill(~eyes.ground.free[state.place], -torch.inf)
+        heard, listened = self.listen(
+            self.dropout(hidden), lambda asks: told.use.hear(asks, told.rows)
+        )
+        logits = eyes.fits(told.use.ahead(self.dropout(heard)), state.place, state.view)  # [B, K]
         # a stop is seen as nothing, so nothing speaks for or against it
         return (
             State(state.place, state.view, hidden, cell, heard),
@@ -116,13 +120,16 @@ class Model(nn.Module):
         for _ in range(self.config.steps):
             if int(alive.sum()) <= MANY * len(alive):
                 rows, state = rows[alive], State(*(part[alive] for part in state))
-                told, alive = Told(told.words[alive], told.real[alive], told.use), alive[alive]
+                told, alive = Told(told.rows[alive], told.use), alive[alive]
             state, logits, listened = self(state, told, eyes)
             match choosing:
                 case "teacher":
                     choice = eyes.ground.teach(state.place, batch.goal[rows])
-                case "sample":
-                    choice = torch.multinomial(logits.detach().float().softmax(-1), 1)[:, 0]
+                case "both":
+                    led = rows < len(batch.ids) // 2
+                    taught = eyes.ground.teach(state.place, batch.goal[rows])
+                    by_chance = torch.multinomial(logits.detach().float().softmax(-1), 1)[:, 0]
+                    choice = torch.where(led, taught, by_chance)
                 case "best":
                     choice = logits.argmax(1)
             choice = choice.masked_fill(~alive, stop)
@@ -152,17 +159,15 @@ class Model(nn.Module):
         """
         eyes = Eyes(batch.ground, self.config.view_dropout if self.training else 0.0)
         count = torch.tensor(float(len(batch.ids)), device=batch.words.device)
-        parts = {
-            "imitation": self.config.imitation * self._imitated(batch, eyes),
-            "reward": self._rewarded(batch, eyes) * count,
-        }
+        led, reward = self._both(batch, eyes)
+        parts = {"imitation": self.config.imitation * led, "reward": reward * count}
         return Loss(torch.stack([*parts.values()]).sum(), count, parts)
 
     def imitate(self, batch: WalkBatch) -> Loss:
         """The teacher's choices alone."""
         eyes = Eyes(batch.ground, self.config.view_dropout if self.training else 0.0)
         count = torch.tensor(float(len(batch.ids)), device=batch.words.device)
-        return Loss(self._imitated(batch, eyes), count, {})
+        return Loss(imitated(self.walk(batch, eyes, "teacher")), count, {})
 
     def describe(self, batch: WalkBatch) -> Loss:
         """The speaker's words for the way that an instruction was written for, a word each."""
@@ -184,9 +189,10 @@ class Model(nn.Module):
             words = self.speaker.eval().say(paths, eyes, self.config.longest)
             self.speaker.train(talking)
         made = WalkBatch(made.ids, words, made.place, made.view, made.goal, made.pairs, made.ground)
+        led, reward = self._both(made, eyes)
         parts = own.parts | {
-            "undescribed imitation": self.config.undescribed * self._imitated(made, eyes),
-            "undescribed reward": self._rewarded(made, eyes) * own.weight,
+            "undescribed imitation": self.config.undescribed * led,
+            "undescribed reward": reward * own.weight,
         }
         return Loss(torch.stack([*parts.values()]).sum(), own.weight, parts)
 
@@ -203,7 +209,7 @@ class Model(nn.Module):
 
     def channels(self, ground: Ground) -> Float[Tensor, " W"]:
         """Zero for the channels that are gone in this batch; the others scaled up."""
-        whole = torch.ones(ground.width, device=ground.shift.device)
+        whole = torch.ones(ground.width, device=ground.scale.device)
         return drop(whole, self.config.channel_dropout if self.training else 0.0)
 
     def led(self, place: Tensor, view: Tensor, goal: Tensor, ground: Ground) -> Paths:
@@ -220,11 +226,15 @@ class Model(nn.Module):
             views.append(there[1])
         return Paths(*(torch.stack(some, 1) for some in (places[:-1], views[:-1], choices, alive)))
 
-    def _imitated(self, batch: WalkBatch, eyes: Eyes) -> Float[Tensor, ""]:
-        return imitated(self.walk(batch, eyes, "teacher"))
+    def _both(self, batch: WalkBatch, eyes: Eyes) -> tuple[Tensor, Tensor]:
+        """What is lost along the teacher's way, and along a sampled one by rewards.
 
-    def _rewarded(self, batch: WalkBatch, eyes: Eyes) -> Float[Tensor, ""]:
-        gone = self.walk(batch, eyes, "sample")
+        Both are walked at once: a step takes less than twice as long for twice the walkers.
+        """
+        led, sampled = self.walk(twice(batch), eyes, "both").halves()
+        return imitated(led), self._rewarded(sampled, batch, eyes)
+
+    def _rewarded(self, gone: Walk, batch: WalkBatch, eyes: Eyes) -> Float[Tensor, ""]:
         with torch.no_grad():
             after, _, _ = self(gone.last, gone.told, eyes)
             worth = self.critic(after.hidden)[:, 0].float()
@@ -232,3 +242,11 @@ class Model(nn.Module):
             gone, batch.ground, batch.goal, self.critic, worth, discount=self.config.discount,
             entropy=self.config.entropy,
         )  # fmt: skip
+
+
+def twice(batch: WalkBatch) -> WalkBatch:
+    """The same episodes once more behind themselves."""
+    return replace(
+        batch, ids=batch.ids * 2, words=batch.words.repeat(2, 1), place=batch.place.repeat(2),
+        view=batch.view.repeat(2), goal=batch.goal.repeat(2),
+    )  # fmt: skip
