@@ -58,6 +58,8 @@ class Config:
 class Model(nn.Module):
     """Reads an instruction and chooses where to walk until it stops; a speaker says walks back."""
 
+    partial = True  # an objective leaves weights alone, of the speaker or of all but it
+
     def __init__(self, config: Config, *, image_width: int, num_words: int) -> None:
         super().__init__()
         self.config = config

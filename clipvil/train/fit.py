@@ -17,7 +17,7 @@ from typing import Any, Protocol, assert_never
 
 import numpy as np
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -145,6 +145,16 @@ def optimizer_of(model: nn.Module, stage: Stage) -> Optimizer:
             assert_never(stage.optimizer)
 
 
+def accelerator_of(model: nn.Module) -> Accelerator:
+    """What brings a model to its device, and the processes that torchrun started together."""
+    partial = bool(getattr(model, "partial", False))  # objectives leave some weights alone
+    return Accelerator(
+        mixed_precision="no",  # precision is a stage's own, while accelerate knows one a process
+        cpu=not torch.accelerator.is_available(),
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=partial)],
+    )
+
+
 def joined(loss: Loss, accelerator: Accelerator) -> Tensor:
     """The mean over all processes, scaled so that averaged gradients are the whole batch's."""
     weight = accelerator.reduce(loss.weight.detach(), "sum")
@@ -176,8 +186,7 @@ def fit(
         FloatingPointError: the loss is no longer finite; names the step and the ids in the batch
     """
     keep_memory()
-    # precision is a stage's own, while accelerate knows one a process
-    accelerator = Accelerator(mixed_precision="no", cpu=not torch.accelerator.is_available())
+    accelerator = accelerator_of(model)
     half = torch.autocast(accelerator.device.type, torch.bfloat16, stage.precision == "bf16")
     objective, optimizer = accelerator.prepare(
         Objective(model, stage.objective), optimizer_of(model, stage)

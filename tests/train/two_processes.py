@@ -1,6 +1,7 @@
 """Loss and gradients of a batch, by however many processes run this; the first writes them."""
 
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,18 @@ from accelerate import Accelerator
 from torch import nn
 
 from clipvil import encoders
+from clipvil.core import Data
 from clipvil.data import LabelBatch, Statistics
 from clipvil.encoders._tuning import Way
 from clipvil.models import mcan
 from clipvil.models._seeing import Seeing
+from clipvil.tasks import r2r
 from clipvil.train import keep
-from clipvil.train.fit import Objective, joined
-from tests.models import captions
+from clipvil.train.fit import Objective, accelerator_of, joined
+from tests.models import captions, walking
 from tests.models.tiny import ANSWERS, WORDS, rows, small, some
 
-TRIED = "self_critical"
+TRIED, WALKED = "self_critical", "imitate"
 WAYS: tuple[Way | None, ...] = (None, "lora", "full")
 
 
@@ -61,6 +64,17 @@ def write_tried(accelerator: Accelerator, out: Path) -> None:
     found_and_kept(accelerator, out, model, "self_critical", captions.rows(batch, share))
 
 
+def write_walked(out: Path) -> None:
+    """Loss and gradients of a follower, which leaves its speaker's weights alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        r2r.TASK.tiny(Path(folder))
+        ready = walking.data(r2r.TASK.examples(Data(Path(folder)), "train"))
+    model = walking.small(int(ready.batch(np.arange(len(ready))).words.max()) + 1)
+    accelerator = accelerator_of(model)
+    share = np.arange(accelerator.process_index, len(ready), accelerator.num_processes)
+    found_and_kept(accelerator, out, model, WALKED, ready.batch(share))
+
+
 def found_and_kept(
     accelerator: Accelerator, out: Path, model: nn.Module, name: str, batch: Any
 ) -> None:
@@ -80,6 +94,7 @@ def main(out: Path) -> None:
     for way in WAYS:
         write(accelerator, out, way)
     write_tried(accelerator, out / TRIED)
+    write_walked(out / WALKED)
     accelerator.end_training()
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
