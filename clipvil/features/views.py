@@ -175,15 +175,15 @@ def entries(source: Path, pictures: Collection[str] | None = None) -> Iterator[S
         return
     for entry in legacy.find(source).entries:
         if viewpoint := whole(entry.id):
-            yield viewpoint, slice(0, VIEWS), partial(values, entry)
+            yield viewpoint, slice(0, VIEWS), partial(values, source, entry)
 
 
-def values(entry: legacy.Entry) -> NDArray[Any]:
+def values(source: Path, entry: legacy.Entry) -> NDArray[Any]:
     """The views of an entry; one that is broken says where."""
     try:
         return entry.load().values
     except ValueError as error:
-        raise ValueError(f"{entry.place}: {error}") from error
+        raise ValueError(f"{source}, {entry.place}: {error}") from error
 
 
 def stored(store: Store, pictures: Collection[str] | None) -> Iterator[Shown]:

@@ -129,7 +129,10 @@ def test_a_table_is_made_once_and_anew_for_other_files(tmp_path: Path) -> None:
     [
         (lambda views: views | {("a", "two"): draw(36, D + 4)}, "viewpoint two of scan a: .* 36 v"),
         (lambda views: views | {("a", "two"): draw(36, D) * 1e6}, "half precision"),
-        (lambda views: views | {("a", "two"): draw(36, D) * np.inf}, "row 2: .*infinite"),
+        (
+            lambda views: views | {("a", "two"): draw(36, D) * np.inf},
+            r"views\.tsv, row 2: .*infinite",
+        ),
     ],
 )
 def test_broken_views_are_named(tmp_path: Path, change: Any, message: str) -> None:
