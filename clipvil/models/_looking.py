@@ -47,9 +47,9 @@ class Eyes:
         aside = heading - heading[view][:, None]
         angle = angles(aside, elevation.expand_as(aside))  # [B, 36, 4]
         asked, where = self._parts(asks)
-        lying = torch.einsum("bna,ba->bn", angle, where)
+        lying = (angle * where.unsqueeze(1)).sum(-1)  # no product that autocast would round
         found, weight = gaze(asked, lying, self.ground, place, self._rate)
-        lies = torch.einsum("bna,bn->ba", angle, weight)
+        lies = (angle * weight.unsqueeze(-1)).sum(1)
         return torch.cat([found * self._scale, lies.repeat(1, TILES)], -1)
 
     def fits(

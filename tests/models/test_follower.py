@@ -290,6 +290,14 @@ def test_every_objective_is_finite_and_comes_again(
         torch.testing.assert_close(torch.stack([*first.parts.values()]).sum(), first.total)
 
 
+def test_half_precision_loses_about_as_much(batch: WalkBatch, model: Model) -> None:
+    whole = model.imitate(batch).total
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model.imitate(batch).total
+        (model.loss(batch).total + model.describe(batch).total).backward()
+    torch.testing.assert_close(half, whole, rtol=0.02, atol=0.0)
+
+
 def test_every_parameter_gets_a_gradient(batch: WalkBatch, model: Model) -> None:
     model.loss(batch).total.backward()
     model.describe(batch).total.backward()
