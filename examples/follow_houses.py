@@ -28,6 +28,7 @@ from clipvil.evaluate.run import Arm, Plan, answers_name
 from clipvil.evaluate.splits import Source, all_pictures
 from clipvil.features.lookup import gather
 from clipvil.files import read_json, write_json
+from clipvil.graphs.connectivity import Graph
 from clipvil.train.recipe import Recipe
 from clipvil.worlds import tabletop
 
@@ -86,7 +87,7 @@ def at_random(examples: Sequence[Example], seed: int) -> dict[str, Answer]:
     walks: dict[str, Answer] = {}
     for example in examples:
         episode = example.episode
-        assert episode is not None and episode.floor is not None
+        assert episode is not None and isinstance(episode.floor, Graph)
         floor, place = episode.floor, episode.path[0]
         steps = [(place, episode.heading, 0.0)]
         for _ in range(MOVES):
