@@ -216,13 +216,10 @@ class Model(nn.Module):
         limits = Limits(longest=config.longest, unknown=True)  # what is learnt is said
         seed = int(torch.randint(1 << 62, ()))  # of the state that checkpoints keep
         with at_rest(self):
-            cells = self.look(batch)
-            drawn = lots(batch.ids, seed, config.samples, config.longest).to(cells.device)
-            words = sample(Telling(self, cells, self.seen(batch)), limits, drawn)
-            tried = words
-            if config.baseline == "greedy":
-                likeliest = greedy(Telling(self, cells, self.seen(batch)), limits)
-                tried = torch.cat([words, likeliest.unsqueeze(1)], 1)
+            telling = Telling(self, self.look(batch), self.seen(batch))
+            drawn = lots(batch.ids, seed, config.samples, config.longest).to(telling.device)
+            tried = sample(telling, limits, drawn, likeliest=config.baseline == "greedy")
+            words = tried[:, : config.samples]
         references = [
             prepare(told[told[:, 0] != END].numpy(), frequencies) for told in batch.words.cpu()
         ]
@@ -263,7 +260,8 @@ class Telling:
     ) -> None:
         self._model, self._seen, self.device = model, seen, cells.device
         told = [pair for layer in model.writing for pair in layer.guide.tell(cells)]  # type: ignore[operator,union-attr]
-        self._memory = torch.stack(told).unflatten(0, (-1, 2))  # [layers, 2, P, H, N, W]
+        memory: Tensor = torch.unflatten(torch.stack(told), 0, (-1, 2))
+        self._memory = memory  # [layers, 2, P, H, N, W]
         self._past = self._room(1)
         self._places = seen.new_zeros(len(seen), 1, 0, dtype=torch.long)  # [P, K, T] of words
 
