@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/captioner.py [--rounds 5] [--cells 196] [--layers 6]
                                                      [--precision fp32 bf16] [--only JOB ...]
+                                                     [--original CHECKOUT]
 
 The published size on cells 2,048 wide; the end is put down in all that is told, so that captions
 get as long as they may. Both sides have the same weights and take turns.
@@ -16,7 +17,8 @@ projected anew for each caption; samples keep the graph of every step. It tells 
 sixteen pictures too. Of beams it grows those of two, and counts two: the cells' projections are
 nearly all of its time, and fill the core with two pictures already. What was measured of its own
 code, apart from this and on another day, stands in the last column. Words must agree where both
-tell them; memory is the most that beams keep.
+tell them; memory is the most that beams keep. The way has our layers and their fused attention;
+with a checkout of ruotianluo/ImageCaptioning.pytorch its own code runs in its place, at its size.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import published_captioner
 import torch
 from races import append, hardware, milliseconds, race, ratio
 from torch import Tensor
@@ -214,6 +217,7 @@ def main() -> None:
     parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
     jobs = ["train", "greedy", "beam", "self_critical"]
     parser.add_argument("--only", nargs="+", choices=jobs, default=jobs)
+    parser.add_argument("--original", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     keep_memory()  # as `fit` does
@@ -230,13 +234,20 @@ def main() -> None:
         if told:
             agree(job, model, batch)
         for precision in ["fp32"] if told else given.precision:
-            taken = race(sides(job, model, batch, precision == "bf16"), given.rounds)
+            raced = sides(job, model, batch, precision == "bf16")
+            if given.original is not None:
+                some = first(batch, BEAMED) if job == "beam" else batch
+                raced["as before"] = published_captioner.side(
+                    given.original, job, some, WORDS, beams
+                )
+            taken = race(raced, given.rounds)
             times = ratio(taken, "as before", "ours")
             row = hardware() | {
                 "job": job, "precision": precision, "pictures": str(len(batch.ids)),
                 "cells": str(given.cells),
                 "layers": str(given.layers), "width": str(given.width),
                 **milliseconds(taken["ours"]),
+                "before": "its way" if given.original is None else "its code",
                 "as before ms": milliseconds(taken["as before"])["wall ms"],
                 "times as fast, wall": f"{times.wall:.2f}", "CPU": f"{times.cpu:.2f}",
                 "MB kept a picture": f"{beam_bytes(config, given.cells) / 1e6:.1f}",
