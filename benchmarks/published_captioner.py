@@ -70,7 +70,7 @@ def side(
     def captions() -> int:
         model.eval()
         with torch.inference_mode():
-            tell(beam_size=beams)
+            tell(beam_size=beams, sample_n=1)
         return P
 
     return {"train": train, "self_critical": self_critical}.get(job, captions)
