@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
+from clipvil import progress
 from clipvil.answers.base import Known
 from clipvil.core import (
     Answer,
@@ -27,6 +29,7 @@ from clipvil.data.sight import Statistics
 from clipvil.encoders.base import Encoder
 from clipvil.evaluate import eyes, splits
 from clipvil.evaluate.cell import answers_of, restore
+from clipvil.evaluate.gathering import unreadable
 from clipvil.evaluate.run import Plan, read_known, read_plan
 from clipvil.evaluate.seen import covered
 from clipvil.features.lookup import gather
@@ -108,15 +111,24 @@ def answer_folder(folder: Path, out: Path, images: Path, limit: int | None) -> i
 
     A picture goes by the number in its name where all names are COCO's, else by its path.
 
+    One that cannot be read is left out, and said.
+
     Raises
         UsageError: the run's task asks questions about pictures
+        ValueError: no picture can be read
     """
     plan = read_plan(folder)
     task = plan.source.load()
     if not isinstance(task.answer, Text):
         raise UsageError(f"{task.name} asks about pictures: give --image and --text, or --data")
     files = named(images)
-    names = [*files][:limit]
+    asked = {name: files[name] for name in [*files][:limit]}
+    broken = unreadable(asked, torch.get_num_threads())
+    for name, reason in broken.items():
+        progress.say(f"no caption of {name}: {reason}")
+    names = [name for name in asked if name not in broken]
+    if not names:
+        raise ValueError(f"no picture under {images} can be read")
     numbers = [number(Path(name).name) for name in names]
     official = None not in numbers and len(set(numbers)) == len(numbers)
     ids = [*map(str, numbers)] if official else names

@@ -3,8 +3,9 @@
 Whatever tells words is a `Teller`; what it keeps in mind of a caption (keys and values) is its own.
 Pictures whose captions have all ended leave the batch.
 
-Shapes   P pictures, K captions of each that grow side by side, T words said, L words at most,
-         V words known: 0 begins and ends a caption and pads it, 1 is the unknown word
+Shapes   P pictures, K captions of each that grow side by side, C where the likeliest is one more,
+         T words said, L words at most, V words known: 0 begins and ends a caption and pads it, 1 is
+         the unknown word
 """
 
 from __future__ import annotations
@@ -71,19 +72,22 @@ def sample(
     temperature: float = 1.0,
     top_k: int = 0,
     nucleus: float = 1.0,
-) -> Int[Tensor, "P K L"]:
+    likeliest: bool = False,
+) -> Int[Tensor, "P C L"]:
     """Words by lot: `lots` between 0 and 1 say where in the cumulated chances a word lies.
 
     Args:
         temperature: what logits are divided by
         top_k: how many of the likeliest words are drawn from; 0 is all
         nucleus: the fewest likeliest words whose chances reach this share are drawn from
+        likeliest: whether one more caption of each picture, the last, is that of `greedy`
     """
+    K = lots.shape[1]
 
     def choose(
-        chance: Float[Tensor, "P K V"], going: Int[Tensor, " P"], step: int
-    ) -> Int[Tensor, "P K"]:
-        share = (chance / temperature).softmax(-1).double()
+        chance: Float[Tensor, "P C V"], going: Int[Tensor, " P"], step: int
+    ) -> Int[Tensor, "P C"]:
+        share = (chance[:, :K] / temperature).softmax(-1).double()
         order = None
         if top_k or nucleus < 1.0:
             size = share.shape[-1]
@@ -94,9 +98,10 @@ def sample(
         total = share.cumsum(-1)
         lot = lots[going, :, step].unsqueeze(-1) * total[..., -1:]
         place = torch.searchsorted(total, lot, right=True).clamp(max=total.shape[-1] - 1)
-        return (place if order is None else order.gather(-1, place)).squeeze(-1)
+        drawn = (place if order is None else order.gather(-1, place)).squeeze(-1)
+        return torch.cat([drawn, chance[:, K:].argmax(-1)], 1)
 
-    return _grow(teller, limits, lots.shape[1], choose)
+    return _grow(teller, limits, K + likeliest, choose)
 
 
 def lots(ids: Sequence[str], seed: int, captions: int, longest: int) -> Float64[Tensor, "P K L"]:

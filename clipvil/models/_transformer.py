@@ -1,7 +1,7 @@
 """The layers of a transformer that reads cells and of one that writes words, norms before parts.
 
 Shapes   P pictures, N image tokens, K captions of each, T words of a caption, L of them so far,
-         D model width, H heads of width W
+         S places of captions that grow side by side, D model width, H heads of width W
 Source   arXiv:1706.03762, with norms before each part
 """
 
@@ -120,24 +120,25 @@ class Writing(nn.Module):
         words: Float[Tensor, "P K T D"],
         memory: tuple[Float[Tensor, "P H N W"], Float[Tensor, "P H N W"]],
         seen: Bool[Tensor, "P N"],
-        past: Float[Tensor, "2 P K H L W"] | None = None,
+        past: Float[Tensor, "2 P H L S W"] | None = None,
+        heard: Bool[Tensor, "P 1 K L*S"] | None = None,
     ) -> Float[Tensor, "P K T D"]:
         """The words, one layer on.
 
-        `past` has keys and values of the words so far, and room at its end for those of the one
-        word that there is then.
+        `past` has keys and values of the words so far, of which each caption goes on from those
+        that it has `heard`, and room at its end for those of the one word that there is then.
         """
-        P, K, T, _ = words.shape
-        normed = self.before_own(words).flatten(0, 1)  # [P K, T, D]
-        key, value = self.own.tell(normed)
-        mask = None
+        K, T = words.shape[1:3]
+        normed = self.before_own(words)
         if past is None:
-            mask = torch.ones(T, T, dtype=torch.bool, device=words.device).tril()
+            asks = normed.flatten(0, 1)  # [P K, T, D]
+            key, value = self.own.tell(asks)
+            heard = torch.ones(T, T, dtype=torch.bool, device=words.device).tril()
         else:
-            past[0, ..., -1:, :] = key.view(P, K, *key.shape[1:])
-            past[1, ..., -1:, :] = value.view(P, K, *value.shape[1:])
-            key, value = past.flatten(1, 2)  # each [P K, H, L, W]
-        words = words + self.dropout(self.own(normed, key, value, mask).view(words.shape))
+            asks = normed.flatten(1, 2)  # [P, K, D]
+            past[0, :, :, -1, :K], past[1, :, :, -1, :K] = self.own.tell(asks)
+            key, value = past.flatten(-3, -2)  # each [P, H, L S, W]
+        words = words + self.dropout(self.own(asks, key, value, heard).view(words.shape))
         asks = self.before_guide(words).flatten(1, 2)  # [P, K T, D]
         found = self.guide(asks, *memory, seen[:, None, None, :])
         words = words + self.dropout(found.view(words.shape))

@@ -216,13 +216,10 @@ class Model(nn.Module):
         limits = Limits(longest=config.longest, unknown=True)  # what is learnt is said
         seed = int(torch.randint(1 << 62, ()))  # of the state that checkpoints keep
         with at_rest(self):
-            cells = self.look(batch)
-            drawn = lots(batch.ids, seed, config.samples, config.longest).to(cells.device)
-            words = sample(Telling(self, cells, self.seen(batch)), limits, drawn)
-            tried = words
-            if config.baseline == "greedy":
-                likeliest = greedy(Telling(self, cells, self.seen(batch)), limits)
-                tried = torch.cat([words, likeliest.unsqueeze(1)], 1)
+            telling = Telling(self, self.look(batch), self.seen(batch))
+            drawn = lots(batch.ids, seed, config.samples, config.longest).to(telling.device)
+            tried = sample(telling, limits, drawn, likeliest=config.baseline == "greedy")
+            words = tried[:, : config.samples]
         references = [
             prepare(told[told[:, 0] != END].numpy(), frequencies) for told in batch.words.cpu()
         ]
@@ -252,6 +249,8 @@ def at_rest(model: nn.Module) -> Iterator[None]:
 class Telling:
     """Captions that a model tells side by side; what it keeps in mind of words and cells.
 
+    A caption that goes on from another takes note of where that one's words stand; none is moved.
+
     Memory   keys and values of a picture's cells once, whatever the captions: 2 layers N D numbers;
              of each caption's words: 2 layers L D numbers
     """
@@ -260,14 +259,15 @@ class Telling:
         self, model: Model, cells: Float[Tensor, "P N D"], seen: Bool[Tensor, "P N"]
     ) -> None:
         self._model, self._seen, self.device = model, seen, cells.device
-        pairs = [torch.stack(layer.guide.tell(cells)) for layer in model.writing]  # type: ignore[operator,union-attr]
-        self._memory = torch.stack(pairs)  # [layers, 2, P, H, N, W]
-        self._said = 0
+        told = [pair for layer in model.writing for pair in layer.guide.tell(cells)]  # type: ignore[operator,union-attr]
+        memory: Tensor = torch.unflatten(torch.stack(told), 0, (-1, 2))
+        self._memory = memory  # [layers, 2, P, H, N, W]
         self._past = self._room(1)
+        self._places = seen.new_zeros(len(seen), 1, 0, dtype=torch.long)  # [P, K, T] of words
 
-    def _room(self, captions: int) -> Float[Tensor, "layers 2 P K H L W"]:
+    def _room(self, captions: int) -> Float[Tensor, "layers 2 P H L S W"]:
         layers, _, P, H, _, W = self._memory.shape
-        return self._memory.new_empty(layers, 2, P, captions, H, self._model.config.longest, W)
+        return self._memory.new_zeros(layers, 2, P, H, self._model.config.longest, captions, W)
 
     @property
     def pictures(self) -> int:
@@ -276,21 +276,25 @@ class Telling:
 
     def advance(self, words: Int[Tensor, "P K"]) -> Float[Tensor, "P K V"]:
         """Logits of the word after these, which are said now."""
-        tokens = self._model.spoken(words.unsqueeze(-1), self._said)  # [P, K, 1, D]
-        self._said += 1
-        past = self._past[..., : self._said, :]
+        places = torch.arange(self._past.shape[-2], device=self.device)
+        own = places[: words.shape[1]].expand_as(words).unsqueeze(-1)
+        tokens = self._model.spoken(words.unsqueeze(-1), self._places.shape[-1])  # [P, K, 1, D]
+        self._places = torch.cat([self._places, own], -1)
+        heard = (self._places.unsqueeze(-1) == places).flatten(2).unsqueeze(1)  # [P, 1, K, T S]
+        past = self._past[..., : self._places.shape[-1], :, :]
         for layer, memory, before in zip(self._model.writing, self._memory, past, strict=True):
-            tokens = layer(tokens, (memory[0], memory[1]), self._seen, before)
+            tokens = layer(tokens, (memory[0], memory[1]), self._seen, before, heard)
         logits: Tensor = self._model.next(self._model.written(tokens.squeeze(2)))
         return logits
 
     def follow(self, rows: Int[Tensor, "P K"]) -> None:
         """Caption k of a picture goes on from its caption `rows[k]`."""
-        picture = torch.arange(len(rows), device=self.device).unsqueeze(1)
-        before = self._past[..., : self._said, :][:, :, picture, rows]
-        if rows.shape[1] != self._past.shape[3]:
+        before = self._past
+        if rows.shape[1] > before.shape[-2]:
             self._past = self._room(rows.shape[1])
-        self._past[..., : self._said, :] = before
+            self._past[..., : before.shape[-2], :] = before
+        said = self._places.shape[-1]
+        self._places = self._places.gather(1, rows.unsqueeze(-1).expand(-1, -1, said))
 
     def keep(self, pictures: Int[Tensor, " Q"]) -> None:
         """Only these pictures go on; those whose place changes are moved, the others stay."""
@@ -298,11 +302,6 @@ class Telling:
         moves = place[pictures != place]
         for kept in (self._memory, self._past):
             kept[:, :, moves] = kept[:, :, pictures[moves]]
-        seen = self._seen.clone()
-        seen[moves] = seen[pictures[moves]]
         Q = len(pictures)
-        self._memory, self._past, self._seen = (
-            self._memory[:, :, :Q],
-            self._past[:, :, :Q],
-            seen[:Q],
-        )
+        self._memory, self._past = self._memory[:, :, :Q], self._past[:, :, :Q]
+        self._seen, self._places = self._seen[pictures], self._places[pictures]

@@ -72,7 +72,9 @@ def test_a_row_is_ready_to_run(name: str, tmp_path: Path) -> None:
     assert f"{row.width * 196 * 123_287 * 2 / 1e9:.0f} GB" in row.summary
 
 
-def test_it_is_trained_scored_and_asked_about_a_folder(tmp_path: Path) -> None:
+def test_it_is_trained_scored_and_asked_about_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     task, run = tasks.load("coco_caption"), tmp_path / "run"
     task.tiny(tmp_path / "data")
     api.train(small(), task="coco_caption", data=tmp_path / "data", encoder="tiny:clip", out=run)
@@ -95,7 +97,9 @@ def test_it_is_trained_scored_and_asked_about_a_folder(tmp_path: Path) -> None:
     (shown / rows[0]["caption"].replace(" ", "-")).with_suffix(".jpg").write_bytes(
         next(shown.iterdir()).read_bytes()
     )
+    (shown / "broken.jpg").write_bytes(b"broken")
     assert api.predict_folder(run, tmp_path / "captions.json", shown) == 4
+    assert "no caption of broken: " in capsys.readouterr().err
     names = {row["image_id"] for row in read_json(tmp_path / "captions.json")}
     assert "COCO_val2014_000000000300" in names, "not all are numbers: names it is"
 
