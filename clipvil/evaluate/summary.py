@@ -140,7 +140,7 @@ def _paired(ours: Group, baseline: Group, seed: int) -> Estimate | None:
         return None
     (a, a_drawn), (b, b_drawn) = ours.arrays(keys), baseline.arrays(keys)
     num_clusters = min(ours.num_clusters, baseline.num_clusters)
-    return statistics.estimate(a - b, a_drawn - b_drawn, num_clusters, seed=seed)
+    return statistics.gain(a, b, a_drawn, b_drawn, num_clusters, seed=seed)
 
 
 def _differences(groups: Groups, frame: Frame) -> list[Difference]:

@@ -194,9 +194,14 @@ def test_p_and_interval_agree(seeds: int) -> None:
         assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
 
 
-def test_the_same_answers_do_not_differ() -> None:
-    ours, _, names = simulate(np.random.default_rng(9))
-    found = statistics.difference(ours, ours, names, reduce, "accuracy")
+@pytest.mark.parametrize("seeds", [1, 3, 6])
+def test_the_same_answers_do_not_differ(seeds: int) -> None:
+    """Nor where they lie in memory in another order, and so are summed with other rounding."""
+    generator = np.random.default_rng(9)
+    names = [f"p{i // 4}" for i in range(402)]
+    ours = [measured(0.3 * generator.integers(4, size=402)) for _ in range(seeds)]
+    same = [Measured(m.ids, m.columns, np.asfortranarray(m.rows)) for m in ours]
+    found = statistics.difference(ours, same, names, reduce, "accuracy")
     assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
