@@ -140,7 +140,8 @@ def serve(do: Callable[[Job, str], Iterator[int]]) -> None:
             for count in do(job, sys.argv[2]):
                 tell({"done": count})
         except (ValueError, OSError, ArithmeticError) as failed:
-            error = f"{job['what']}: {failed}"
+            said = str(failed)
+            error = said if said.startswith(job["what"]) else f"{job['what']}: {said}"
         except Exception:  # a fault of ours: the whole story helps whoever reports it
             error = f"{job['what']}:\n{traceback.format_exc()}"
         tell({"error": error})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipvil import encoders as encoder_families
-from clipvil import models, recipes, tasks
+from clipvil import models, progress, recipes, tasks
 from clipvil.api.checks import tell_failures, trainable
 from clipvil.core import Data, UsageError
 from clipvil.evaluate.protocol import Shots
@@ -41,7 +41,9 @@ def plan(
     limit: int | None = None,
     files: Mapping[tuple[str, str], Path] | None = None,
 ) -> Comparison:
-    """A comparison, checked but not started: unknown names and missing files end here.
+    """A comparison, checked but not started.
+
+    Unknown names and missing files end here, as does an `out` that holds another comparison.
 
     Args
         encoders: by family and name, or `features:PATH`, a store that stands in one's place
@@ -54,6 +56,7 @@ def plan(
         limit: test examples that are answered at most
         files: (role, split) -> path of a task's file that has another name
     """
+    from clipvil.evaluate import earlier
     from clipvil.evaluate.compare import Comparison, rows_beside
     from clipvil.evaluate.seen import is_given, stores_at
 
@@ -76,7 +79,7 @@ def plan(
     if not root.is_dir():
         raise ValueError(f"no data folder {root}")
     given = dict(files or {})
-    return Comparison(
+    comparison = Comparison(
         source=Source(task, Data(root, given), limit),
         encoders=tuple(encoders),
         recipe=made,
@@ -89,6 +92,8 @@ def plan(
         jobs=jobs or len(os.sched_getaffinity(0)),
         beside=rows_beside(beside, encoders, tasks.load(task)),
     )
+    earlier.check(comparison)
+    return comparison
 
 
 def estimate(comparison: Comparison) -> Estimate:
@@ -111,13 +116,15 @@ def run(
 ) -> list[Record]:
     """Encode, train, answer, score and report; finished parts are not done again.
 
-    Writes `results.jsonl`, `about.json`, `report.html` and the tables into the output folder.
+    Writes `results.jsonl`, `about.json`, `report.html` and the tables into the output folder. They
+    are of what is asked for now: what they told of besides is said to be left out.
 
     Args
         command: what a person typed, for the records
         workers: processes that several comparisons share, instead of ones of its own
         programs: whether METEOR, which takes half a minute, is computed where it can be run
     """
+    from clipvil.evaluate import earlier
     from clipvil.evaluate.collect import about, collect
     from clipvil.evaluate.compare import run_cells
     from clipvil.evaluate.gathering import gather_all
@@ -131,6 +138,8 @@ def run(
 
     hands = Workers(comparison.jobs) if workers is None else nullcontext(workers)
     with locked(comparison.out), hands as at_work:
+        if lost := earlier.left_out(comparison):
+            progress.say(lost)
         needed = not all(map(is_given, comparison.encoders))
         pictures = all_pictures(comparison.source, needed=needed)
         gathered = gather_all(comparison, pictures, at_work)
@@ -140,8 +149,10 @@ def run(
         done = run_cells(at_work, comparison, seen)
         scores = collect(comparison, done, programs=programs)
         records = summarise(scores, comparison.source.load(), baseline=comparison.baseline)
-        write_records(comparison.out / RESULTS, records)
-        told = about(comparison, gathered, done, command)
+        results = comparison.out / RESULTS
+        before = results.read_bytes() if results.is_file() else None
+        write_records(results, records)
+        told = earlier.again(comparison, about(comparison, gathered, done, command), before)
         write_about(comparison.out / ABOUT, told)
         page.write(comparison.out, records, [told])
     return records
