@@ -206,6 +206,29 @@ def test_data_check_does_without_a_selection_split(
     assert "val: cannot be read" in capsys.readouterr().out
 
 
+def test_a_world_is_made_where_there_is_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["make", "tabletop", "--data", str(tmp_path / "world"), "--val", "1"]
+    assert cli.run("data", [*given, "--train", "2", "--tasks", "nothing"]) == 2
+    assert not (tmp_path / "world").exists()
+    made = [*given, "--train", "2", "--tasks", "vqa2"]
+    assert cli.run("data", made) == 0
+    missing = next((tmp_path / "world").rglob("*2014_000000000002.jpg"))
+    whole = missing.read_bytes()
+    missing.unlink()
+    assert cli.run("data", made) == 0, "it goes on"
+    assert missing.read_bytes() == whole
+    capsys.readouterr()
+    assert cli.run("data", [*given, "--train", "1", "--tasks", "vqa2"]) == 2
+    assert "holds a world made with --train 2: give that" in capsys.readouterr().err
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "train.jsonl").write_text("{}")
+    assert cli.run("data", ["make", "tabletop", "--data", str(tmp_path / "own")]) == 2
+    assert "holds something else" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "own").iterdir()] == ["train.jsonl"]
+
+
 def test_data_needs_to_be_told_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for given, code, message in (
         (["check", "--data", "."], 2, "needs --task"),

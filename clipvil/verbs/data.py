@@ -64,10 +64,13 @@ class Verb:
             raise UsageError("data make needs a world: tabletop")
         if self.train < 1 or self.val < 1:
             raise UsageError("--train and --val are at least 1")
-        tabletop.write(
-            self.data, seed=self.seed, train=self.train, val=self.val, tasks=self.tasks,
-            houses=self.houses,
-        )  # fmt: skip
+        asked: dict[str, Any] = {
+            "seed": self.seed, "train": self.train, "val": self.val, "tasks": [*self.tasks],
+            "houses": self.houses,
+        }  # fmt: skip
+        tabletop.check(**asked)
+        claim(self.data, asked)
+        tabletop.write(self.data, **asked)
         progress.say(f"wrote the {self.world} world to {self.data}")
         return 0
 
@@ -106,6 +109,36 @@ class Verb:
             if not self.only and task.archives:
                 print(offered(task.archives))
         return 1 if any(outcome.left_to_do for outcome in outcomes) else 0
+
+
+def claim(folder: Path, asked: dict[str, Any]) -> None:
+    """Note in a folder, hidden from who looks for data, what the world in it is made from.
+
+    Raises
+        UsageError: it holds anything but a world of the same, whole or unfinished
+    """
+    from clipvil.files import read_json, write_json
+
+    note = folder / ".tabletop.json"
+    if note.is_file():
+        before = read_json(note, dict[str, Any])
+        if differ := [name for name in asked if before.get(name) != asked[name]]:
+            made = " ".join(option(name, before.get(name)) for name in differ)
+            raise UsageError(
+                f"{folder} holds a world made with {made}: give that again, or name another --data"
+            )
+    elif folder.exists() and any(not p.name.startswith(".") for p in folder.iterdir()):
+        raise UsageError(
+            f"{folder} holds something else than a world that this command began: name a new or "
+            "an empty folder as --data"
+        )
+    else:
+        write_json(note, asked)
+
+
+def option(name: str, value: object) -> str:
+    """An option as it is typed."""
+    return f"--{name} {' '.join(value) if isinstance(value, list) else value}"
 
 
 def listed(outcomes: Sequence[Outcome]) -> str:

@@ -4,6 +4,6 @@
 `draw.render` makes pixels of them and `describe.captions` tells what is there.
 """
 
-from clipvil.worlds.tabletop.write import write
+from clipvil.worlds.tabletop.write import check, write
 
-__all__ = ["write"]
+__all__ = ["check", "write"]

@@ -47,19 +47,10 @@ def write(
     `pairs` the colour words go along. The same seed gives the same bytes.
 
     Raises
-        UsageError: a size that is not 64 to 128 pixels, negative numbers, too many pictures, fewer
-            than two houses, or a task that the world has no files for
+        UsageError: as `check`
     """
-    for task in tasks:
-        if task not in BOOKS and task != HOUSES:
-            raise unknown("task of the embedded world", task, (*BOOKS, HOUSES))
-    if not SMALLEST <= size <= LARGEST:
-        raise UsageError(f"pictures of {size} pixels: choose {SMALLEST} to {LARGEST}")
-    if min(seed, train, val) < 0 or train >= FIRST_VAL:
-        raise UsageError(f"seed, train and val are at least 0, train less than {FIRST_VAL}")
+    check(seed=seed, train=train, val=val, size=size, tasks=tasks, houses=houses)
     if HOUSES in tasks:
-        if houses < homes.FEWEST:
-            raise UsageError(f"{houses} houses: at least {homes.FEWEST}, one of them unseen")
         homes.write(root, seed=seed, houses=houses, size=size)
     told = [task for task in tasks if task != HOUSES]
     if not told:
@@ -85,6 +76,26 @@ def write(
         for name, (style, colours) in looks.items():
             folder = root / SHIFTS / name
             _write(folder, "val2014", scenes, FIRST_VAL, size, books("val2014"), style, colours)
+
+
+def check(
+    *, seed: int, train: int, val: int, tasks: Sequence[str], houses: int, size: int = SMALLEST
+) -> None:
+    """See that there is a world of these arguments of `write`.
+
+    Raises
+        UsageError: a size that is not 64 to 128 pixels, negative numbers, too many pictures, fewer
+            than two houses, or a task that the world has no files for
+    """
+    for task in tasks:
+        if task not in BOOKS and task != HOUSES:
+            raise unknown("task of the embedded world", task, (*BOOKS, HOUSES))
+    if not SMALLEST <= size <= LARGEST:
+        raise UsageError(f"pictures of {size} pixels: choose {SMALLEST} to {LARGEST}")
+    if min(seed, train, val) < 0 or train >= FIRST_VAL:
+        raise UsageError(f"seed, train and val are at least 0, train less than {FIRST_VAL}")
+    if HOUSES in tasks and houses < homes.FEWEST:
+        raise UsageError(f"{houses} houses: at least {homes.FEWEST}, one of them unseen")
 
 
 def _write(
