@@ -33,7 +33,7 @@ def track(items: Iterable[T], what: str, *, total: int, weight: int = 1) -> Iter
             last = now
             rate = done / (now - start)
             left = duration((total - done) / rate)
-            say(f"{what}: {done:,} of {total:,}, {rate:.1f}/s, {left} left")
+            say(f"{what}: {done:,} of {total:,}, {pace(rate)}, {left} left")
 
 
 def _bar(items: Iterable[T], what: str, total: int, weight: int) -> Iterator[T]:
@@ -42,7 +42,7 @@ def _bar(items: Iterable[T], what: str, total: int, weight: int) -> Iterator[T]:
 
     class Speed(progress.ProgressColumn):
         def render(self, task: progress.Task) -> str:
-            return "" if task.speed is None else f"{task.speed:.1f}/s"
+            return "" if not task.speed else pace(task.speed)
 
     columns = (
         progress.TextColumn("{task.description}"),
@@ -107,6 +107,24 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def figure(value: float, unit: str) -> str:
+    """A metric with the digits its unit deserves: `62.41` of percent, `1.0312` of what has none."""
+    return f"{value:.{2 if unit == '%' else 4}f}"
+
+
+def pace(rate: float) -> str:
+    """How much is done a second, or a minute, or an hour: `3.2/s`, `1.5/min`."""
+    for unit, seconds in (("s", 1), ("min", 60)):
+        if rate * seconds >= 1:
+            return f"{rate * seconds:.1f}/{unit}"
+    return f"{rate * 3600:.1f}/h"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """A number of things: `1 seed`, `3 seeds`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def size(count: float) -> str:

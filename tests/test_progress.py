@@ -7,6 +7,13 @@ import pytest
 from clipvil import progress
 
 
+def test_figures_are_told_as_a_person_says_them() -> None:
+    assert [progress.pace(rate) for rate in (12.34, 0.05, 0.002)] == ["12.3/s", "3.0/min", "7.2/h"]
+    assert progress.count(1, "size") == "1 size"
+    assert progress.count(2_000, "process", "processes") == "2,000 processes"
+    assert progress.figure(62.4149, "%") == "62.41" and progress.figure(1.03125, "") == "1.0312"
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 @pytest.mark.parametrize("total", [None, 1_000])
 def test_bytes_pass_unchanged(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from clipvil import progress
 from clipvil.core import (
     Example,
     Measured,
@@ -135,12 +136,13 @@ def about(
         case "full":
             notes.append("Encoders learnt with the model, all weights of theirs.")
     notes += [f"{task.name}: {task.summary}"]
+    processes = progress.count(comparison.jobs, "process", "processes")
     return About(
         command=command,
         task=source.task,
         data=str(source.data.root),
         versions=environment(),
-        hardware=f"{platform.machine()}, {comparison.jobs} processes of one thread",
+        hardware=f"{platform.machine()}, {processes} of one thread",
         encoders=[_cost(name, some) for name, some in gathered.items()],
         baseline=comparison.baseline,
         started=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -151,7 +151,9 @@ def run_cells(workers: Workers, comparison: Comparison, seen: Sequence[Arm]) -> 
     """Fit and score every cell; gives the chosen ones, in the order of the plan."""
     groups = [(arm, shots) for shots in comparison.shots for arm in arms(comparison, seen)]
     first = [plan for arm, shots in groups for plan in plans(comparison, arm, shots, 0)]
-    workers.run([cell_job("fit", plan) for plan in first], "cells fitted with seed 0")
+    workers.run(
+        [cell_job("fit", plan) for plan in first], "trainings with seed 0, at every learning rate"
+    )
     chosen = [choose(plans(comparison, arm, shots, 0)) for arm, shots in groups]
     rest = [
         plan
@@ -160,7 +162,7 @@ def run_cells(workers: Workers, comparison: Comparison, seen: Sequence[Arm]) -> 
         for plan in plans(comparison, arm, shots, repetition)
         if plan.rate == rate
     ]
-    workers.run([cell_job("finish", plan) for plan in rest], "cells fitted and scored")
+    workers.run([cell_job("finish", plan) for plan in rest], "cells trained and scored")
     return rest
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from PIL import ImageDraw
 
-from clipvil import pictures
+from clipvil import pictures, progress
 from clipvil.answers.moves import atlas_of
 from clipvil.core import (
     Answer,
@@ -118,7 +118,7 @@ def wording(example: Example, answer: Answer) -> str:
 def moves(places: Sequence[str]) -> str:
     """How often a walk goes on; turning on the spot does not count."""
     count = sum(one != other for one, other in pairwise(places))
-    return f"{count} move{'s' if count != 1 else ''}"
+    return progress.count(count, "move")
 
 
 def told(example: Example) -> list[str]:

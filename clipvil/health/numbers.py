@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from clipvil import progress
 from clipvil.encoders.base import Encoder
 from clipvil.health.base import (
     NO_SOURCE,
@@ -239,10 +240,11 @@ def speed(encoder: Encoder) -> Finding:
         done += batch
     rate = done / (time.perf_counter() - start)
     said = f"batches of {batch} of {height}x{width}, {str(dtype(encoder)).removeprefix('torch.')}"
+    threads = progress.count(torch.get_num_threads(), "thread")
     return Finding(
         check="speed",
         state="passed",
-        reason=f"{said}, on {device}, {torch.get_num_threads()} threads",
+        reason=f"{said}, on {device}, {threads}",
         value=rate,
         unit="pictures/s",
     )

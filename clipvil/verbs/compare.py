@@ -110,13 +110,18 @@ def tell_plan(comparison: object, estimate: object, *, as_json: bool) -> None:
         return
     pictures = ", ".join(f"{count:,} for {name}" for name, count in estimate.pictures.items())
     beside = 3 + sum(map(len, comparison.beside.values()))
+    several = progress.count
+    rates = len(comparison.rates)
+    tried = f", as the first seed tries {rates} learning rates" if rates > 1 else ""
     parts = [
-        f"{estimate.cells} cells: {len(comparison.encoders)} encoders and {beside} rows beside "
-        f"them, "
-        f"{len(comparison.shots)} sizes, {comparison.seeds} seeds; {estimate.trainings} trainings",
+        f"{several(estimate.cells, 'cell')}: {several(len(comparison.encoders), 'encoder')} and "
+        f"{beside} rows beside, {several(len(comparison.shots), 'size')}, "
+        f"{several(comparison.seeds, 'seed')}",
+        f"{several(estimate.trainings, 'training')}{tried}; the answer prior takes none",
         f"pictures to encode: {pictures}, {progress.duration(estimate.encode_seconds)}",
         f"training {progress.duration(estimate.train_seconds)}, answering "
-        f"{progress.duration(estimate.answer_seconds)} with {comparison.jobs} processes",
+        f"{progress.duration(estimate.answer_seconds)} with "
+        f"{several(comparison.jobs, 'process', 'processes')}",
         f"disk: {progress.size(estimate.feature_bytes)} of features, "
         f"{progress.size(estimate.run_bytes)} of checkpoints",
         f"about {progress.duration(estimate.seconds)} in all",
@@ -146,6 +151,11 @@ def tell_results(records: object, comparison: object, *, as_json: bool) -> None:
             console.print(words.headline(seen))
             for made in tables.every(seen):
                 console.print(drawn(made))
+                if "relative" in made.head:
+                    console.print(
+                        "relative: the difference as a share of what the baseline "
+                        "has over the answer prior"
+                    )
 
 
 def terminal() -> Console:

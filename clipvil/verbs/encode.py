@@ -80,7 +80,8 @@ class Verb:
             print(json.dumps(row, indent=1))
         for identity, reason in done.failures.items():
             progress.say(f"left out {identity}: {reason}")
-        now = f"{done.encoded:,} of them now, {rate:.1f}/s in {progress.duration(done.seconds)}"
+        took = progress.duration(done.seconds)
+        now = f"{done.encoded:,} of them now, {progress.pace(rate)} in {took}"
         progress.say(
             f"wrote {done.path}: {done.pictures:,} pictures in {progress.size(done.bytes)}, "
             + (now if done.encoded else "all there already")
