@@ -128,7 +128,7 @@ def test_figures_are_printed_for_people(
     assert cli.run("score", ["vqa2", *options(files)]) == 0
     said = capsys.readouterr().out
     assert "vqa2 (version 1), 6 examples" in said
-    assert "accuracy/yes-no    0.0000 %" in said
+    assert "accuracy/yes-no      0.00 %" in said
 
 
 def test_bad_usage_is_told(

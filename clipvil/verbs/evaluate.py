@@ -25,6 +25,7 @@ class Verb:
 
         from clipvil import api, progress
         from clipvil.errors import UsageError
+        from clipvil.evaluate.run import read_plan
 
         if self.limit is not None and self.limit < 1:
             raise UsageError("--limit is at least 1")
@@ -32,8 +33,12 @@ class Verb:
         if self.json:
             print(json.dumps(result))
         else:
+            units = {m.name: m.unit for m in read_plan(self.folder).source.load().metrics}
             for test, values in result.items():
-                figures = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+                figures = ", ".join(
+                    f"{name} {progress.figure(value, units.get(name, ''))}"
+                    for name, value in values.items()
+                )
                 print(f"{test}: {figures}")
         if self.limit is None:
             progress.say(f"wrote {self.folder}/result.json and the answers beside it")

@@ -145,10 +145,14 @@ def options(roles: Iterable[str]) -> str:
 
 def table(scored: Score) -> str:
     """Figures for a person."""
+    from clipvil import progress
+
     task, count = scored.task, len(scored.measured.ids)
     lines = [f"{task.name} (version {task.version}), {count:,} examples"]
     width = max(map(len, scored.figures))
     for name, figure in scored.figures.items():
-        told = figure.reason if figure.value is None else f"{figure.value:9.4f} {figure.unit}"
-        lines.append(f"  {name:{width}} {told}".rstrip())
+        value, told = "-", figure.reason
+        if figure.value is not None:
+            value, told = progress.figure(figure.value, figure.unit), figure.unit
+        lines.append(f"  {name:{width}} {value:>9} {told}".rstrip())
     return "\n".join(lines)
