@@ -29,7 +29,7 @@ def run(what: str, program: Path, arguments: Sequence[str], *, memory: str, text
     Raises
         ChildProcessError: it failed; says with what
     """
-    say(f"{what} is a program in Java: over tens of thousands of captions it takes minutes")
+    say(f"computing {what} in Java, which takes minutes over tens of thousands of captions")
     done = subprocess.run(
         ["java", f"-Xmx{memory}", "-Dfile.encoding=UTF-8", "-jar", program.name, *arguments],
         cwd=program.parent, input=text, capture_output=True, text=True, encoding="utf-8",
