@@ -69,6 +69,18 @@ def read(path: Path) -> Image.Image:
         raise BrokenPictureError(reason(error)) from error
 
 
+def require(path: Path) -> None:
+    """See that a picture that somebody named can be read.
+
+    Raises
+        ValueError: it cannot; names it and says why
+    """
+    try:
+        read(path)
+    except BrokenPictureError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def read_jpeg(path: Path) -> NDArray[np.uint8] | None:
     """[H, W, 3] of a plain JPEG: the pixels of `read`, sooner; none where `read` is needed.
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from clipvil import progress
+from clipvil import pictures, progress
 from clipvil.answers.base import Known
 from clipvil.core import (
     Answer,
@@ -42,6 +42,7 @@ def answer_one(folder: Path, picture: Path, question: str, choices: Sequence[str
 
     Raises
         UsageError: choices to a task without, or none to one with, or several questions in a row
+        ValueError: the picture cannot be read
     """
     plan = read_plan(folder)
     if eyes.walks(plan):
@@ -52,6 +53,7 @@ def answer_one(folder: Path, picture: Path, question: str, choices: Sequence[str
             "it for a split, with --out"
         )
     example = put(plan.source.load(), question, choices)
+    pictures.require(picture)
     known = read_known(plan)
     model, statistics, encoder = restore(plan, known)
     part = splits.Part([example], ["picture"], {"picture": picture})

@@ -79,10 +79,7 @@ def look(folder: Path, picture: Path) -> Looks:
         raise UsageError(f"{folder} was trained on features: nobody here can make a picture's")
     if plan.arm.encoder is None:
         raise UsageError(f"{folder} was trained without pictures: there is nothing to look at")
-    try:
-        pictures.read(picture)
-    except pictures.BrokenPictureError as error:
-        raise ValueError(f"{picture}: {error}") from error
+    pictures.require(picture)
     sight = eyes.sight(plan, statistics, {"it": picture}, encoder or eyes.encoder_of(plan))
     example = Example(id="it", cluster="it", pictures=("it",))
     data = known.data([example], ["it"], sight, targets=False)

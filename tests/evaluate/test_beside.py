@@ -142,6 +142,8 @@ def test_a_picture_can_be_asked_about(world: Path, seen: list[Arm], name: str) -
     some = [(e, test.files[n]) for e, n in zip(test.examples, test.pictures, strict=True)][:6]
     same = [Said(api.predict(made.folder, path, e.words)) == said[e.id] for e, path in some]
     assert sum(same) >= 5, "the store holds sixteen bits a number"
+    with pytest.raises(ValueError, match=r"gone\.jpg: cannot be read"):
+        api.predict(made.folder, world / "gone.jpg", "what?")
 
 
 @pytest.mark.parametrize("name", ROWS)
