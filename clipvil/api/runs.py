@@ -142,9 +142,12 @@ def evaluate(run: str | Path, *, limit: int | None = None) -> dict[str, dict[str
 
 
 def predict(
-    run: str | Path, picture: str | Path, question: str, choices: Sequence[str] = ()
+    run: str | Path, picture: str | Path, question: str = "", choices: Sequence[str] = ()
 ) -> str:
-    """A run's answer to one question about one picture, from pixels; `choices` to choose from."""
+    """A run's answer to one question about one picture, from pixels; `choices` to choose from.
+
+    A captioner is asked no question, and tells its caption.
+    """
     from clipvil.evaluate.predict import answer_one
 
     return answer_one(Path(run), Path(picture), question, choices)

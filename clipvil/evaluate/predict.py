@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import torch
 from torch import nn
@@ -19,6 +19,8 @@ from clipvil.core import (
     Chose,
     Data,
     Example,
+    Labels,
+    Moves,
     Said,
     Segment,
     Task,
@@ -37,11 +39,12 @@ from clipvil.features.plan import named
 from clipvil.files.pictures import number
 
 
-def answer_one(folder: Path, picture: Path, question: str, choices: Sequence[str] = ()) -> str:
-    """A fitted run's answer to a question about a picture, encoded on the fly.
+def answer_one(folder: Path, picture: Path, question: str = "", choices: Sequence[str] = ()) -> str:
+    """A fitted run's answer to a question about a picture, or its caption, encoded on the fly.
 
     Raises
-        UsageError: choices to a task without, or none to one with, or several questions in a row
+        UsageError: choices to a task without, or none to one with, or several questions in a row;
+            a question to a captioner, or none to another
         ValueError: the picture cannot be read
     """
     plan = read_plan(folder)
@@ -67,8 +70,32 @@ def answer_one(folder: Path, picture: Path, question: str, choices: Sequence[str
     return told.text
 
 
+def ways(folder: Path) -> str:
+    """What a run can be asked, as the options of `predict` for it."""
+    plan = read_plan(folder)
+    task = plan.source.load()
+    match task.answer:
+        case Text():
+            said = ["--image FILE for its caption", "--images DIR and --out FILE for a folder's"]
+        case Choices():
+            said = ["--image FILE, --text QUESTION and --choices ANSWER ANSWER for one answer"]
+        case Labels():
+            said = ["--image FILE and --text QUESTION for one answer"]
+        case Moves():
+            said = []
+        case _:
+            assert_never(task.answer)
+    if eyes.reads_only(plan) or task.name == "vcr":  # no picture by itself
+        said = said[1:]
+    return ", or ".join([*said, "--out FILE for the answers to a split"])
+
+
 def put(task: Task, question: str, choices: Sequence[str]) -> Example:
-    """A question as an example of a task."""
+    """A question, or none to a captioner, as an example of a task."""
+    if isinstance(task.answer, Text) and question:
+        raise UsageError(f"{task.name} tells captions and answers no question: leave --text out")
+    if not isinstance(task.answer, Text) and not question:
+        raise UsageError(f"{task.name} asks about the picture: give --text as well")
     if not isinstance(task.answer, Choices):
         if choices:
             raise UsageError(f"{task.name} has no choices")
@@ -116,13 +143,13 @@ def answer_folder(folder: Path, out: Path, images: Path, limit: int | None) -> i
     One that cannot be read is left out, and said.
 
     Raises
-        UsageError: the run's task asks questions about pictures
+        UsageError: the run is no captioner's
         ValueError: no picture can be read
     """
     plan = read_plan(folder)
     task = plan.source.load()
     if not isinstance(task.answer, Text):
-        raise UsageError(f"{task.name} asks about pictures: give --image and --text, or --data")
+        raise UsageError(f"{folder} tells no captions: give {ways(folder)}")
     files = named(images)
     asked = {name: files[name] for name in [*files][:limit]}
     broken = unreadable(asked, torch.get_num_threads())

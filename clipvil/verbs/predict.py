@@ -17,9 +17,9 @@ class Verb:
     folder: tyro.conf.Positional[Path]
     """the run folder"""
     image: Path | None = None
-    """a picture to answer a question about"""
+    """a picture to answer a question about, or to tell a captioner's caption of"""
     text: str | None = None
-    """the question"""
+    """the question; captioners are asked none"""
     choices: tuple[str, ...] = ()
     """what to choose from, where the task has choices"""
     images: Path | None = None
@@ -36,14 +36,20 @@ class Verb:
     def run(self) -> int:
         """Answer and say where the answers went."""
         from clipvil import api, progress
+        from clipvil.evaluate.predict import ways
 
-        if self.image is not None or self.text is not None:
-            if self.image is None or self.text is None:
-                raise UsageError("--image and --text go together")
-            print(api.predict(self.folder, self.image, self.text, self.choices))
+        if self.image is not None:
+            if self.images or self.data or self.split or self.limit or self.out:
+                raise UsageError(
+                    "--image is one picture, whose answer is printed: leave out --images, --data, "
+                    "--split, --limit and --out"
+                )
+            print(api.predict(self.folder, self.image, self.text or "", self.choices))
             return 0
+        if self.text is not None or self.choices:
+            raise UsageError("--text and --choices are about one picture: give --image as well")
         if self.out is None:
-            raise UsageError("give --image and --text, or --out for the answers to a split")
+            raise UsageError(f"give {ways(self.folder)}")
         if self.images is not None:
             if self.data is not None or self.split is not None:
                 raise UsageError("--images is a folder by itself: no --data, no --split")

@@ -89,6 +89,10 @@ def test_it_is_trained_scored_and_asked_about_a_folder(
     for picture in tmp_path.glob("data/COCO_val2014_*.jpg"):
         picture.rename(shown / picture.name)
     assert api.predict_folder(run, tmp_path / "captions.json", shown) == 3
+    picture = shown / "COCO_val2014_000000000300.jpg"
+    assert command("predict", str(run), "--image", str(picture)).strip() == said["300"].text  # type: ignore[union-attr]
+    with pytest.raises(UsageError, match="leave --text out"):
+        api.predict(run, picture, "what?")
     rows = read_json(tmp_path / "captions.json")
     assert {str(row["image_id"]): row["caption"] for row in rows} == {
         name: answer.text
@@ -113,8 +117,11 @@ def test_a_run_about_questions_needs_one(tmp_path: Path) -> None:
     made = Recipe(model="mcan", config=config, stages=(stage,))
     run = tmp_path / "run"
     api.train(made, task="vqa", data=tmp_path, encoder="tiny:random", out=run)
-    with pytest.raises(UsageError, match="vqa asks about pictures: give --image and --text"):
+    with pytest.raises(UsageError, match="no captions: give --image FILE and --text QUESTION"):
         api.predict_folder(run, tmp_path / "out", tmp_path)
+    picture = next(tmp_path.rglob("*.png"))
+    with pytest.raises(UsageError, match="give --text as well"):
+        api.predict(run, picture)
 
 
 @pytest.mark.slow
