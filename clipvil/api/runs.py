@@ -61,7 +61,7 @@ def train(
         source=source, recipe=made, arm=arm, shots=shots, repetition=seed,
         rate=made.stages[0].learning_rate, folder=Path(out),
     )  # fmt: skip
-    fitted = fit_cell(plan)
+    fitted = fit_cell(plan, aloud=True)
     assert fitted is not None
     return fitted
 

@@ -68,11 +68,15 @@ def unfold(plan: Plan) -> Scene:
     return Scene(task, seeds, subset, fitting.rows(subset.fit), select)
 
 
-def fit_cell(plan: Plan) -> Fitted | None:
-    """Fit a cell, or say how it ended where that is done; None where no steps are taken."""
+def fit_cell(plan: Plan, *, aloud: bool = False) -> Fitted | None:
+    """Fit a cell, or say how it ended where that is done; None where no steps are taken.
+
+    Args
+        aloud: say how long each stage takes before it begins
+    """
     main = processes().is_main_process  # of those that torchrun started, one holds the folder
     with locked(plan.folder) if main else nullcontext():
-        return _fit(plan, plan.folder / "fitted.json")
+        return _fit(plan, plan.folder / "fitted.json", aloud=aloud and main)
 
 
 def fitted_in(folder: Path) -> Fitted | None:
@@ -81,7 +85,7 @@ def fitted_in(folder: Path) -> Fitted | None:
     return Fitted.of(facts) if facts else None
 
 
-def _fit(plan: Plan, done: Path) -> Fitted | None:
+def _fit(plan: Plan, done: Path, *, aloud: bool) -> Fitted | None:
     scene, folder = unfold(plan), plan.folder
     known = answers.learn(scene.task, scene.fit.examples, plan.recipe.config)
     with processes().main_process_first():
@@ -118,7 +122,7 @@ def _fit(plan: Plan, done: Path) -> Fitted | None:
         fit_probe(model.to(device()), cast(probe.Batches, fitting), scene, validate, folder)
         write_json(done, None)
         return None
-    fitted, seconds = fit_stages(plan, trained, fitting, validate, scene.seeds)
+    fitted, seconds = fit_stages(plan, trained, fitting, validate, scene.seeds, aloud=aloud)
     write_json(folder / "timing.json", {"fit": seconds})
     write_json(done, asdict(fitted), indent=1)
     (folder / "last.safetensors").unlink(missing_ok=True)
@@ -131,6 +135,8 @@ def fit_stages(
     fitting: Batches,
     validate: Callable[[nn.Module], float],
     seeds: protocol.Seeds,
+    *,
+    aloud: bool,
 ) -> tuple[Fitted, float]:
     """Every stage in turn, each from the best weights of the one before, in a folder of its own.
 
@@ -145,6 +151,9 @@ def fit_stages(
             model.load_state_dict(keep.part(keep.load(where / "best.safetensors")[0], "model."))
             total += read_json(where / "timing.json")["fit"]
             continue
+        if aloud:
+            name = f"stage {number} of {len(plan.stages)}" if len(plan.stages) > 1 else "training"
+            progress.say(f"{name}: {stage.length(len(fitting), number - 1)}")
         if number > 1:  # the first goes on from where the weights were drawn
             torch.manual_seed(seeds.init)
         fitted, seconds = fit(

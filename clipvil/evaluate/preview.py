@@ -93,11 +93,12 @@ def preview(
                 "steps": stage.steps(count),
                 "batch": stage.batch,
                 "epochs": stage.steps(count) * stage.batch / count,
+                "bound": stage.bound(count, number),
                 "optimizer": stage.optimizer,
                 "rate": stage.learning_rate,
                 "precision": stage.precision,
             }
-            for stage in recipe.stages
+            for number, stage in enumerate(recipe.stages)
         ],
         "pictures": len(splits.all_pictures(source)),
         "encode": eyes.encode,

@@ -56,8 +56,28 @@ class Stage:
 
     def steps(self, examples: int) -> int:
         """Steps for that many examples: equal for every encoder."""
-        wanted = round(self.epochs * examples / self.batch)
-        return max(self.least_steps, min(self.most_steps, wanted))
+        return max(self.least_steps, min(self.most_steps, self.wanted(examples)))
+
+    def wanted(self, examples: int) -> int:
+        """Steps that the epochs make, before the bounds on them."""
+        return round(self.epochs * examples / self.batch)
+
+    def length(self, examples: int, number: int) -> str:
+        """How long stage `number`, counted from 0, takes, for a person."""
+        steps, bound = self.steps(examples), self.bound(examples, number)
+        told = f"{steps:,} steps of {self.batch}, {steps * self.batch / examples:.1f} epochs"
+        return f"{told} ({bound})" if bound else told
+
+    def bound(self, examples: int, number: int) -> str:
+        """Which bound set the steps of stage `number` and not its epochs, for a person; or none."""
+        steps, wanted = self.steps(examples), self.wanted(examples)
+        if steps == wanted:
+            return ""
+        least, field = ("least", "least_steps") if steps > wanted else ("most", "most_steps")
+        return (
+            f"at {least} {steps:,} by stages.{number}.{field}, where stages.{number}.epochs "
+            f"{self.epochs:g} makes {wanted:,}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

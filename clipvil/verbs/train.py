@@ -113,6 +113,7 @@ def tell(found: dict[str, Any], *, as_json: bool) -> None:
         f"{stage['steps']:,} steps of {stage['batch']}, {stage['epochs']:.1f} epochs, "
         f"{stage['optimizer']} at {stage['rate']:g}, {stage['precision']}"
         + ("" if stage["objective"] == "loss" else f", on {stage['objective']}")
+        + (f" ({stage['bound']})" if stage["bound"] else "")
         for stage in found["stages"]
     )
     print(

@@ -127,6 +127,7 @@ def test_a_dry_run_tells_what_it_found(
     said = capsys.readouterr().out
     assert recipes.rows()[QUICK].summary in said and "position embeddings were zero" in said
     assert "tiny:random: " in said and "400 steps of 512" in said and "disk: " in said
+    assert "(at least 400 by stages.0.least_steps, where stages.0.epochs " in said
 
 
 def test_what_published_rows_did_otherwise_is_told_with_the_switch_for_it() -> None:
