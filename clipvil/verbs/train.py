@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from clipvil.errors import UsageError
+
+if TYPE_CHECKING:
+    from clipvil.train.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
     """Train one model on one encoder's features; goes on where it was.
 
-    Fields of the recipe follow as options, such as --config.width 256 or --stages.0.epochs 3.
+    Fields of the recipe follow as options, such as --config.width 256 or --stages.0.batch 16;
+    `clipvil train RECIPE --help` lists them with their values.
     """
 
     recipe: tyro.conf.Positional[str]
@@ -46,18 +51,18 @@ class Verb:
 
     @classmethod
     def parse(cls, options: Sequence[str]) -> Verb:
-        """Known options first; what is left are fields of the recipe."""
-        verb, rest = tyro.cli(
-            cls, prog="clipvil train", args=list(options), return_unknown_args=True,
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )  # fmt: skip
+        """Known options first; what is left are fields of the recipe, which help lists too."""
+        if {"-h", "--help"} & {*options} and not options[0].startswith("-"):
+            with suppress(SystemExit):
+                known(cls, ["--help"])
+            changed(options[0], ["--help"])
+        verb, rest = known(cls, options)
         return replace(verb, fields=tuple(rest))
 
     def run(self) -> int:
         """Encode what is missing, fit, say what came out."""
         from clipvil import api, progress, recipes
         from clipvil.features.lookup import slug
-        from clipvil.train.recipe import Recipe
         from clipvil.verbs.compare import given
 
         recipe, row = recipes.load(self.recipe), recipes.rows().get(self.recipe)
@@ -65,9 +70,7 @@ class Verb:
         if encoder is None:
             raise UsageError(f"{self.recipe} needs --encoder; only a paper's rows bring their own")
         if self.fields:
-            kind: Any = Recipe[type(recipe.config)]  # type: ignore[misc]  # known at run time
-            args = list(self.fields)
-            recipe = tyro.cli(kind, default=recipe, prog=f"clipvil train {self.recipe}", args=args)
+            recipe = changed(self.recipe, self.fields)
         out = self.out or Path("runs") / slug(self.recipe)
         asked: dict[str, Any] = {
             "task": self.task or recipes.task_of(self.recipe), "data": self.data,
@@ -86,6 +89,27 @@ class Verb:
             + ("" if fitted.converged else "; it was still rising: not converged")
         )
         return 0
+
+
+def known(kind: type[Verb], options: Sequence[str]) -> tuple[Verb, list[str]]:
+    """The verb's own options, and those that it does not know."""
+    return tyro.cli(
+        kind, prog="clipvil train", args=list(options), return_unknown_args=True,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )  # fmt: skip
+
+
+def changed(name: str, fields: Sequence[str]) -> Recipe[Any]:
+    """A recipe with some of its fields given as options."""
+    from clipvil import recipes
+    from clipvil.train.recipe import Recipe
+
+    recipe = recipes.load(name)
+    kind: Any = Recipe[type(recipe.config)]  # type: ignore[misc]  # known at run time
+    made: Recipe[Any] = tyro.cli(
+        kind, default=recipe, prog=f"clipvil train {name}", args=list(fields)
+    )
+    return made
 
 
 def tell(found: dict[str, Any], *, as_json: bool) -> None:

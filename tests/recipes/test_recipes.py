@@ -157,6 +157,14 @@ def test_a_row_takes_visual_genomes_questions_too(
     assert {"vg-questions", "vg-images"} <= {file["role"] for file in found[1]["files"]}
 
 
+def test_help_lists_the_fields_of_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train", "tabletop_mcan", "--data", "world", "--help") == 0
+    said = capsys.readouterr().out
+    assert "--dry-run" in said and "--stages.0.least-steps" in said and "--config.width" in said
+    assert run("train", "tabletop_mca", "--help") == 2
+    assert "nearest: tabletop_mcan" in capsys.readouterr().err
+
+
 def test_a_recipe_needs_an_encoder(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", "vqa2_pythia", "--data", str(data), "--dry-run") == 2
     assert "needs --encoder" in capsys.readouterr().err
