@@ -85,6 +85,11 @@ def fitted_in(folder: Path) -> Fitted | None:
     return Fitted.of(facts) if facts else None
 
 
+def stage_folder(run: Path, number: int, stages: int) -> Path:
+    """Where one of a run's stages, counted from 1, keeps its weights and how it ended."""
+    return run if number == stages else run / f"stage-{number}"
+
+
 def _fit(plan: Plan, done: Path, *, aloud: bool) -> Fitted | None:
     scene, folder = unfold(plan), plan.folder
     known = answers.learn(scene.task, scene.fit.examples, plan.recipe.config)
@@ -145,7 +150,7 @@ def fit_stages(
     total = 0.0
     for number, stage in enumerate(plan.stages, 1):
         last = number == len(plan.stages)
-        where = plan.folder if last else plan.folder / f"stage-{number}"
+        where = stage_folder(plan.folder, number, len(plan.stages))
         done = where / "fitted.json"
         if not last and done.is_file():
             model.load_state_dict(keep.part(keep.load(where / "best.safetensors")[0], "model."))

@@ -32,6 +32,8 @@ from clipvil.evaluate.run import read_known, read_plan
 from clipvil.features.lookup import Affine
 from clipvil.models import captioner
 
+ONLY = "captions and walks are explained so far, and no answers to questions"
+
 
 @dataclass(frozen=True, slots=True)
 class Looks:
@@ -71,10 +73,12 @@ def look(folder: Path, picture: Path) -> Looks:
         ValueError: the picture cannot be read, or nothing is said of it
     """
     plan = read_plan(folder)
+    if eyes.walks(plan):
+        raise UsageError(f"{folder} walks through buildings: leave --image out for its walks")
     known = cast(Known, read_known(plan))
     model, statistics, encoder = restore(plan, known)
     if not isinstance(model, captioner.Model):
-        raise UsageError(f"{folder} is no captioner's run: only captions are explained so far")
+        raise UsageError(f"{folder} has no captioner: {ONLY}")
     if eyes.reads_only(plan):
         raise UsageError(f"{folder} was trained on features: nobody here can make a picture's")
     if plan.arm.encoder is None:

@@ -18,12 +18,13 @@ import torch
 from torch import nn
 
 from clipvil.answers.moves import BATCH
-from clipvil.core import Answer, Data, Episode, Example, Metric, UsageError, Walked
+from clipvil.core import Answer, Data, Episode, Example, Metric, Text, UsageError, Walked
 from clipvil.data.walks import WalkData
 from clipvil.data.words import split_words
 from clipvil.evaluate import eyes
 from clipvil.evaluate.predict import asked, prepared
 from clipvil.evaluate.run import read_plan
+from clipvil.explain.captions import ONLY
 from clipvil.files import PictureIndex
 from clipvil.graphs.atlas import Atlas
 from clipvil.graphs.views import VIEWS, heading_of, wrapped
@@ -132,7 +133,10 @@ def follow(
     """
     plan = read_plan(folder)
     if not eyes.walks(plan):
-        raise UsageError(f"{folder} does not walk: give it a picture with --image")
+        captions = isinstance(plan.source.load().answer, Text)
+        raise UsageError(
+            f"{folder} does not walk: {'give it a picture with --image' if captions else ONLY}"
+        )
     part, mark = asked(plan, data, split, limit)
     ready = prepared(plan, part, mark)
     if ready.model is None:

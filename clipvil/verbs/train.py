@@ -13,6 +13,7 @@ import tyro
 from clipvil.errors import UsageError
 
 if TYPE_CHECKING:
+    from clipvil.train.fit import Fitted
     from clipvil.train.recipe import Recipe
 
 
@@ -62,6 +63,7 @@ class Verb:
     def run(self) -> int:
         """Encode what is missing, fit, say what came out."""
         from clipvil import api, progress, recipes
+        from clipvil.evaluate.cell import fitted_in, stage_folder
         from clipvil.features.lookup import slug
         from clipvil.verbs.compare import given
 
@@ -83,12 +85,23 @@ class Verb:
             tell(api.preview(recipe, **asked), as_json=self.json)
             return 0
         fitted = api.train(recipe, **asked)
-        progress.say(
-            f"wrote {out}: {fitted.steps} steps, {fitted.epochs:.1f} epochs, final loss "
-            f"{fitted.loss:.4f}, selection score {fitted.best:.2f} at step {fitted.step}"
-            + ("" if fitted.converged else "; it was still rising: not converged")
-        )
+        count = len(recipe.stages)
+        for number in range(1, count):
+            before = fitted_in(stage_folder(out, number, count))
+            assert before is not None, number
+            progress.say(f"stage {number} of {count}: {outcome(before)}")
+        last = f"stage {count} of {count}: " if count > 1 else ""
+        progress.say(f"wrote {out}: {last}{outcome(fitted)}")
         return 0
+
+
+def outcome(fitted: Fitted) -> str:
+    """How a stage ended."""
+    return (
+        f"{fitted.steps} steps, {fitted.epochs:.1f} epochs, final loss {fitted.loss:.4f}, "
+        f"selection score {fitted.best:.2f} at step {fitted.step}"
+        + ("" if fitted.converged else "; it was still rising: not converged")
+    )
 
 
 def known(kind: type[Verb], options: Sequence[str]) -> tuple[Verb, list[str]]:

@@ -13,6 +13,7 @@ from clipvil.models import captioner
 from clipvil.train.recipe import Recipe, Stage
 from clipvil.worlds import tabletop
 from tests.command import run as command
+from tests.command import told
 from tests.metrics.test_java import METEOR, java
 
 RECIPE = """
@@ -80,6 +81,11 @@ def test_it_is_trained_scored_and_asked_about_a_folder(
     api.train(small(), task="coco_caption", data=tmp_path / "data", encoder="tiny:clip", out=run)
     first, last = run / "stage-1" / "best.safetensors", run / "best.safetensors"
     assert first.read_bytes() != last.read_bytes(), "the first stage is kept"
+    (tmp_path / "own.py").write_text(RECIPE)
+    again = ("train", f"module:{tmp_path / 'own.py'}", "--task", "coco_caption", "--out", str(run),
+             "--data", str(tmp_path / "data"), "--encoder")  # fmt: skip
+    _, ended = told(*again, "tiny:clip")
+    assert "stage 1 of 2: 20 steps" in ended and f"wrote {run}: stage 2 of 2: 4 steps" in ended
     assert 0.0 <= api.evaluate(run)["val"]["cider"] <= 10.0
     said = dict(task.read(run / "answers-val.json"))
     assert len(said) == 3 and all(isinstance(answer, Said) for answer in said.values())
@@ -122,6 +128,9 @@ def test_a_run_about_questions_needs_one(tmp_path: Path) -> None:
     picture = next(tmp_path.rglob("*.png"))
     with pytest.raises(UsageError, match="give --text as well"):
         api.predict(run, picture)
+    for explain in (lambda: api.explain(run, picture), lambda: api.explain_walks(run)):
+        with pytest.raises(UsageError, match="captions and walks are explained so far"):
+            explain()
 
 
 @pytest.mark.slow
