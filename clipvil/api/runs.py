@@ -39,29 +39,33 @@ def train(
     """
     from clipvil.encoders.base import device
     from clipvil.evaluate.cell import fit_cell
-    from clipvil.evaluate.run import Arm, Plan
+    from clipvil.evaluate.run import Arm, Plan, require_same
     from clipvil.evaluate.seen import is_given
     from clipvil.evaluate.splits import all_pictures
     from clipvil.features.lookup import gather
     from clipvil.train.fit import processes
 
     made, source = asked(recipe, task, data, files)
+
+    def planned(arm: Arm) -> Plan:
+        return Plan(
+            source=source, recipe=made, arm=arm, shots=shots, repetition=seed,
+            rate=made.stages[0].learning_rate, folder=Path(out),
+        )  # fmt: skip
+
     if is_given(encoder):
         arm = given_features(encoder, source, made.sight)
     else:
         loaded = encoder_families.load(encoder).to(device())
         where = Path(store) if store is not None else Path(out) / "stores"
         arm = Arm(name=encoder, encoder=encoder, fingerprint=loaded.card.fingerprint)
+        require_same(planned(arm))
         if made.sight == "stored":
             with processes().main_process_first():  # under torchrun one process encodes
                 found = gather(loaded, all_pictures(source), where)
             tell_failures(encoder, found.failures)
             arm = replace(arm, stores=found.stores)
-    plan = Plan(
-        source=source, recipe=made, arm=arm, shots=shots, repetition=seed,
-        rate=made.stages[0].learning_rate, folder=Path(out),
-    )  # fmt: skip
-    fitted = fit_cell(plan, aloud=True)
+    fitted = fit_cell(planned(arm), aloud=True)
     assert fitted is not None
     return fitted
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from clipvil.encoders import _tuning
 from clipvil.encoders.base import Encoder
 from clipvil.evaluate import seen, splits
 from clipvil.evaluate.cell import unfold
-from clipvil.evaluate.run import Arm, Plan
+from clipvil.evaluate.run import Arm, Plan, require_same
 from clipvil.features import views
 from clipvil.features.lookup import missing
 from clipvil.features.plan import disk_needed
@@ -54,7 +54,8 @@ def preview(
     """Files, examples, cells, parameters, steps and bytes, as plain data.
 
     Raises
-        ValueError: files, pictures or word vectors that are not there; names them
+        ValueError: files, pictures or word vectors that are not there; names them; `out` holds
+            another run
         UsageError: nobody knows the encoder
     """
     if recipe.words is not None and not recipe.words.is_file():
@@ -67,6 +68,7 @@ def preview(
     )
     plan = Plan(source=source, recipe=recipe, arm=eyes.arm, shots=shots, repetition=seed,
                 rate=recipe.stages[0].learning_rate, folder=out)  # fmt: skip
+    require_same(replace(plan, arm=replace(eyes.arm, fingerprint=None)))
     scene = unfold(plan)
     known = answers.learn(scene.task, scene.fit.examples, recipe.config)
     parameters = num_parameters(recipe, eyes.width, eyes.pooled_width, known)

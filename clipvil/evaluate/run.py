@@ -27,6 +27,15 @@ from clipvil.train import keep
 from clipvil.train.recipe import Recipe, Stage, plain
 
 VOCABULARY = "vocabulary.json"
+# what a person calls the facts of a run, and those that are too long to be read
+CALLED = {"arm": "encoder", "given": "files", "repetition": "seed", "rate": "learning rate"}
+LONG = {
+    "fingerprint": "the encoder's weights or preprocessing",
+    "content": "what the examples say",
+    "fit": "the examples to fit",
+    "select": "the examples to select on",
+}
+NAMED = 5  # differences in a message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,15 +157,56 @@ def begin(plan: Plan, version: int, seeds: Seeds, subset: Mapping[str, Any], con
     for name, facts in written.items():
         path = plan.folder / name
         if path.is_file():
-            before = read_json(path)
-            differ = [k for k in facts if k != "stores" and before.get(k) != plainly(facts[k])]
-            if differ and name != "environment.json":
-                raise ValueError(
-                    f"{plan.folder} holds another run ({', '.join(differ)} differ): "
-                    "take another --out, or remove it"
-                )
+            if name != "environment.json":
+                refuse_another(plan.folder, read_json(path), facts)
         else:
             write_json(path, facts, indent=None if name == "subset.json" else 1)
+
+
+def require_same(plan: Plan) -> None:
+    """See that a folder which holds a run holds this one, before anything is encoded for it.
+
+    Raises
+        ValueError: it holds another run; says what differs
+    """
+    path, told = plan.folder / "recipe.json", to_json(plan)
+    if plan.arm.fingerprint is None:  # weights that are not at hand yet
+        del told["fingerprint"]
+    if path.is_file():
+        refuse_another(plan.folder, read_json(path), told)
+
+
+def refuse_another(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise where the facts of a run folder are not those of a run, whose stores may have moved."""
+    told = {k: plainly(v) for k, v in now.items() if k not in ("stores", "encoder")}
+    if before.get("arm") != told.get("arm"):  # another encoder, of which that is no news
+        told.pop("fingerprint", None)
+    long = [LONG[k] for k in LONG if k in told and before.get(k) != told[k]]
+    old, new = ({k: facts.get(k) for k in told if k not in LONG} for facts in (before, told))
+    differ = [*differences(old, new), *long]
+    if differ:
+        more = f"; and {len(differ) - NAMED} more" if len(differ) > NAMED else ""
+        raise ValueError(
+            f"{folder} holds another run ({'; '.join(differ[:NAMED])}{more}): take another --out, "
+            "or remove it"
+        )
+
+
+def differences(before: Any, now: Any, place: str = "") -> list[str]:
+    """Where JSON-ready data differ: `stages.0.epochs 2.0, not 3.0`."""
+    if before == now:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict):
+        return [
+            said
+            for name in dict.fromkeys([*now, *before])
+            for said in differences(before.get(name), now.get(name), f"{place}.{name}")
+        ]
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = enumerate(zip(before, now, strict=True))
+        return [said for k, pair in pairs for said in differences(*pair, f"{place}.{k}")]
+    name = place.removeprefix(".").removeprefix("recipe.")
+    return [f"{CALLED.get(name, name)} {before}, not {now}"]
 
 
 def plainly(value: Any) -> Any:

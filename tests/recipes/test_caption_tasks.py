@@ -86,6 +86,14 @@ def test_it_is_trained_scored_and_asked_about_a_folder(
              "--data", str(tmp_path / "data"), "--encoder")  # fmt: skip
     _, ended = told(*again, "tiny:clip")
     assert "stage 1 of 2: 20 steps" in ended and f"wrote {run}: stage 2 of 2: 4 steps" in ended
+    had = {*run.rglob("*")}
+    for more in ((), ("--dry-run",)):
+        _, refused = told(*again, "tiny:random", "--stages.0.least-steps", "9", *more, code=1)
+        assert (
+            "another run (encoder tiny:clip, not tiny:random; stages.0.least_steps 20, not 9)"
+            in refused
+        )
+    assert {*run.rglob("*")} == had, "nothing was encoded for it"
     assert 0.0 <= api.evaluate(run)["val"]["cider"] <= 10.0
     said = dict(task.read(run / "answers-val.json"))
     assert len(said) == 3 and all(isinstance(answer, Said) for answer in said.values())
