@@ -94,8 +94,6 @@ def put(task: Task, question: str, choices: Sequence[str]) -> Example:
     """A question, or none to a captioner, as an example of a task."""
     if isinstance(task.answer, Text) and question:
         raise UsageError(f"{task.name} tells captions and answers no question: leave --text out")
-    if not isinstance(task.answer, Text) and not question:
-        raise UsageError(f"{task.name} asks about the picture: give --text as well")
     if not isinstance(task.answer, Choices):
         if choices:
             raise UsageError(f"{task.name} has no choices")
@@ -105,6 +103,8 @@ def put(task: Task, question: str, choices: Sequence[str]) -> Example:
         )
     elif len(set(choices)) < max(2, len(choices)):
         raise UsageError(f"{task.name} needs two choices or more, all different")
+    if not isinstance(task.answer, Text) and not question:
+        raise UsageError(f"{task.name} asks about the picture: give --text as well")
     candidates = (tuple((Segment(choice),) for choice in choices),) if choices else ()
     return Example(id="0", cluster="0", text=(Segment(question),), candidates=candidates)
 
@@ -131,14 +131,13 @@ def asked(
     part = splits.part(source, split or plan.source.load().splits.report)
     if limit is not None:
         part = part.rows(range(min(limit, len(part.examples))))
-    # names are paths under a data folder: another folder's features must not be mistaken
-    return part, None if data is None else _mark(source.data.root)
+    if data is None or data.root is None or inside(plan, data.root) == Path():
+        return part, None
+    return part, _mark(data.root)
 
 
 def answer_folder(folder: Path, out: Path, images: Path, limit: int | None) -> int:
     """Write a run's captions of all pictures under a folder; gives their number.
-
-    A picture goes by the number in its name where all names are COCO's, else by its path.
 
     One that cannot be read is left out, and said.
 
@@ -150,28 +149,45 @@ def answer_folder(folder: Path, out: Path, images: Path, limit: int | None) -> i
     task = plan.source.load()
     if not isinstance(task.answer, Text):
         raise UsageError(f"{folder} tells no captions: give {ways(folder)}")
-    files = named(images)
-    asked = {name: files[name] for name in [*files][:limit]}
-    broken = unreadable(asked, torch.get_num_threads())
+    found = dict([*named(images).items()][:limit])
+    broken = unreadable(found, torch.get_num_threads())
     for name, reason in broken.items():
         progress.say(f"no caption of {name}: {reason}")
-    names = [name for name in asked if name not in broken]
-    if not names:
+    within = inside(plan, images)
+    top = within or Path()
+    files = {str(top / name): path for name, path in found.items() if name not in broken}
+    if not files:
         raise ValueError(f"no picture under {images} can be read")
-    numbers = [number(Path(name).name) for name in names]
-    official = None not in numbers and len(set(numbers)) == len(numbers)
-    ids = [*map(str, numbers)] if official else names
+    ids = called(task, [path.relative_to(images) for path in files.values()])
     examples = [
-        Example(id=i, cluster=name, pictures=(name,)) for i, name in zip(ids, names, strict=True)
+        Example(id=i, cluster=name, pictures=(name,)) for i, name in zip(ids, files, strict=True)
     ]
-    said = _encoded_and_answered(plan, splits.Part(examples, names, files), _mark(images))
+    mark = _mark(images) if within is None else None
+    said = _encoded_and_answered(plan, splits.Part(examples, [*files], files), mark)
     task.write(out, said)
     return len(said)
 
 
-def _mark(root: Path | None) -> str:
-    """What the features of a folder's pictures are kept under."""
-    return hashlib.sha256(str(root and root.resolve()).encode()).hexdigest()[:8]
+def called(task: Task, paths: Sequence[Path]) -> list[str]:
+    """Ids of pictures in a submission: COCO's numbers where all have one, else the paths."""
+    numbers = [number(path.stem) for path in paths]
+    official = task.name.startswith("coco_caption") and None not in numbers
+    if official and len(set(numbers)) == len(numbers):
+        return [*map(str, numbers)]
+    return [path.as_posix() for path in paths]
+
+
+def inside(plan: Plan, folder: Path) -> Path | None:
+    """The path to a folder under the run's own data, of which its stores have features, if so."""
+    own, whole = plan.source.data.root, folder.resolve()
+    if own is None or not whole.is_relative_to(own.resolve()):
+        return None
+    return whole.relative_to(own.resolve())
+
+
+def _mark(root: Path) -> str:
+    """What the features of another folder are kept under, whose names mean other pictures."""
+    return hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
 
 
 def _encoded_and_answered(plan: Plan, part: splits.Part, mark: str | None) -> Mapping[str, Answer]:
@@ -197,8 +213,10 @@ def prepared(plan: Plan, part: splits.Part, mark: str | None) -> Ready:
     if plan.arm.encoder is not None and encoder is None:
         names = part.files if eyes.walks(plan) else part.pictures
         wanted = {name: part.files[name] for name in names}
-        where = plan.folder / ("stores" if mark is None else f"stores-{mark}")
-        found = gather(eyes.encoder_of(plan), wanted, where)
+        where, also = plan.folder / f"stores-{mark}", tuple[Path, ...]()
+        if mark is None:
+            where, also = plan.folder / "stores", plan.arm.stores
+        found = gather(eyes.encoder_of(plan), wanted, where, also=also)
         plan = replace(plan, arm=replace(plan.arm, stores=found.stores))
     elif eyes.reads_only(plan) and not eyes.walks(plan):
         covered(plan.arm.name, eyes.features_of(plan), part.pictures)

@@ -144,11 +144,10 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w.=-]+", "_", name)
 
 
-def stores_of(fingerprint: str, where: Path) -> dict[Path, dict[str, Any]]:
-    """Finished stores under a folder that hold an encoder's features, with their manifests."""
-    if not where.is_dir():
-        return {}
-    manifests = {path.parent: read_json(path) for path in sorted(where.rglob(MANIFEST))}
+def stores_of(fingerprint: str, *where: Path) -> dict[Path, dict[str, Any]]:
+    """Finished stores under folders that hold an encoder's features, with their manifests."""
+    paths = [path for folder in where for path in sorted(folder.rglob(MANIFEST))]
+    manifests = {path.parent: read_json(path) for path in paths}
     return {p: m for p, m in manifests.items() if m.get("fingerprint") == fingerprint}
 
 
@@ -158,13 +157,15 @@ def state(path: Path) -> list[int]:
     return [found.st_size, found.st_mtime_ns]
 
 
-def missing(fingerprint: str, pictures: Mapping[str, Path], where: Path) -> list[str]:
-    """Names of the pictures that no finished store under `where` has tried to encode.
+def missing(
+    fingerprint: str, pictures: Mapping[str, Path], where: Path, also: Sequence[Path] = ()
+) -> list[str]:
+    """Names of the pictures that no finished store under `where` or a folder of `also` has tried.
 
     Raises
         ValueError: a picture is not the one that a store has under its name
     """
-    found = stores_of(fingerprint, where)
+    found = stores_of(fingerprint, where, *also)
     have = {name for path in found for name in Store(path).ids}
     have |= {name for manifest in found.values() for name in manifest["failures"]}
     for store in found:
@@ -179,15 +180,19 @@ def missing(fingerprint: str, pictures: Mapping[str, Path], where: Path) -> list
 
 
 def gather(
-    encoder: Encoder, pictures: Mapping[str, Path], where: Path, team: Team | None = None
+    encoder: Encoder,
+    pictures: Mapping[str, Path],
+    where: Path,
+    team: Team | None = None,
+    also: Sequence[Path] = (),
 ) -> Gathered:
     """Features of `pictures` (name -> file) under `where`; those that are missing are encoded.
 
-    By the processes of a `team`, where there is one.
+    By the processes of a `team`, where there is one. What stores of `also` have is not missing.
     """
     from clipvil.features.encode import encode
 
-    wanted = missing(encoder.card.fingerprint, pictures, where)
+    wanted = missing(encoder.card.fingerprint, pictures, where, also)
     if wanted:
         part = hashlib.sha256("\n".join(wanted).encode()).hexdigest()[:8]
         folder = f"{slug(encoder.card.name)}-{encoder.card.fingerprint[:8]}"
@@ -197,7 +202,7 @@ def gather(
         processes = 1 if team is None else len(team.devices)
         seconds = summary.seconds * processes
         write_json(out / TIMING, {"seconds": seconds, "pictures": len(wanted)})
-    found = stores_of(encoder.card.fingerprint, where)
+    found = stores_of(encoder.card.fingerprint, where, *also)
     failures = {k: v for m in found.values() for k, v in m["failures"].items() if k in pictures}
     return Gathered(tuple(found), failures, *cost(list(found)))
 

@@ -31,7 +31,8 @@ class Verb:
     limit: int | None = None
     """examples to answer at most"""
     out: Path | None = None
-    """file for the answers to a split or a folder, in the task's official submission format"""
+    """file for the answers to a split or a folder, in the task's official submission format; for
+    tasks of one's own that is one JSON object a line, with id and answer"""
 
     def run(self) -> int:
         """Answer and say where the answers went."""

@@ -71,7 +71,9 @@ def test_given_features_train_what_their_encoder_trains(exported: Path) -> None:
     first, second = (run / "best.safetensors" for run in runs)
     assert first.read_bytes() == second.read_bytes()
     assert api.evaluate(runs[0]) == api.evaluate(runs[1])
-    assert api.predict_split(runs[1], root / "said.json") > 0
+    for folder in runs:
+        assert api.predict_split(folder, root / "said.json") > 0
+        assert not (folder / "stores").exists(), "the store that it was trained from has them"
     with pytest.raises(UsageError, match="trained on features"):
         api.predict(runs[1], root / "a.jpg", "what?")
 

@@ -7,6 +7,7 @@ import pytest
 
 from clipvil import api, recipes, tasks
 from clipvil.core import Said, UsageError
+from clipvil.evaluate.predict import called
 from clipvil.files import read_json, read_jsonl
 from clipvil.metrics import meteor
 from clipvil.models import captioner
@@ -98,6 +99,8 @@ def test_it_is_trained_scored_and_asked_about_a_folder(
     said = dict(task.read(run / "answers-val.json"))
     assert len(said) == 3 and all(isinstance(answer, Said) for answer in said.values())
 
+    assert api.predict_folder(run, tmp_path / "captions.json", tmp_path / "data", limit=2) == 2
+    assert not [*run.glob("stores-*")], "these are the pictures that it was trained from"
     shown = tmp_path / "shown"
     shown.mkdir()
     for picture in tmp_path.glob("data/COCO_val2014_*.jpg"):
@@ -119,7 +122,10 @@ def test_it_is_trained_scored_and_asked_about_a_folder(
     assert api.predict_folder(run, tmp_path / "captions.json", shown) == 4
     assert "no caption of broken: " in capsys.readouterr().err
     names = {row["image_id"] for row in read_json(tmp_path / "captions.json")}
-    assert "COCO_val2014_000000000300" in names, "not all are numbers: names it is"
+    assert "COCO_val2014_000000000300.jpg" in names, "not all are numbers: paths it is"
+    own = [Path("photos/000000000790.jpg"), Path("photos/000000000791.png")]
+    assert called(task, own) == ["790", "791"]
+    assert called(tasks.load("caption"), own) == [*map(str, own)], "only COCO's have numbers"
 
 
 def test_a_run_about_questions_needs_one(tmp_path: Path) -> None:
