@@ -20,6 +20,7 @@ from clipvil.evaluate.run import Arm
 from clipvil.features import views
 from clipvil.features.lookup import MANIFEST, Gathered, Lookup
 from clipvil.features.store import Store
+from clipvil.files import SHIFTS
 
 FEATURES = "features:"  # stands before a path where an encoder is named
 NAMED = 5  # pictures in a message
@@ -152,9 +153,15 @@ def covered(name: str, lookup: Lookup, pictures: Iterable[str]) -> dict[str, str
     shared, times = Counter(called.values()).most_common(1)[0]
     if times > 1:
         both = [picture for picture, own in called.items() if own == shared]
+        advice = "give stores that tell them apart"
+        if any(picture.startswith(f"{SHIFTS}/") for picture in both):
+            advice = (
+                f"shifted ones need a store of their own (`encode --images DATA/{SHIFTS}`, or ids "
+                "that begin with the shift's name), and the folder of both stores is to be named"
+            )
         raise ValueError(
             f"{name} has the same features, {shared}, for {times:,} pictures, {both[0]} and "
-            f"{both[1]} for two: give stores that tell them apart"
+            f"{both[1]} for two: {advice}"
         )
     reasons = {picture: lookup.broken(picture) for picture in called}
     return {picture: reason for picture, reason in reasons.items() if reason is not None}

@@ -52,8 +52,11 @@ class Verb:
         from clipvil.features import plan
         from clipvil.features.encode import encode
         from clipvil.features.workers import Team
+        from clipvil.files import SHIFTS
 
         sources = dict(list(plan.named(self.images).items())[: self.limit])
+        if (shifted := self.images / SHIFTS).is_dir():
+            progress.say(f"left out the test sets in {shifted}: --images {shifted} encodes them")
         auto = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             device = torch.device(auto if self.device == "auto" else self.device)

@@ -166,7 +166,9 @@ def test_the_command_says_what_it_did(
     row = json.loads(captured.out)
     assert row["pictures"] == 20 and row["failures"].keys() == broken.keys()
     assert "left out empty: empty file" in captured.err and "9 could not be read" in captured.err
+    (twenty / "shifts").mkdir()
     assert cli.run("encode", [*options, "--out", str(tmp_path / "few"), "--limit", "3"]) == 0
+    assert f"left out the test sets in {twenty}/shifts: " in capsys.readouterr().err
     assert len(Store(tmp_path / "few")) == 3
     assert cli.run("encode", [*options, *out, "--limit", "0"]) == 2
     assert cli.run("encode", [*options, *out, "--processes", "0"]) == 2
