@@ -48,9 +48,10 @@ ROWS = {
         row(
             "clip-vit-b32", "vit_base_patch32_clip_quickgelu_224.openai", 768, cider=0.580,
             options=",positions=zero",
-            known="position embeddings were zero, and are: --encoder without positions=zero has "
-            "them, and another code base got 1.278 so (jianjieluo/OpenAI-CLIP-Feature); cells came "
-            "out of the last block, before the norm after it",
+            known="position embeddings were zero (here too, unless --encoder is named without "
+            "positions=zero; with its own another code base got 1.278: "
+            "jianjieluo/OpenAI-CLIP-Feature); cells came out of the last block, before the norm "
+            "after it",
         ),
         row("clip-res50", "resnet50_clip.openai", 2_048),
         row("clip-res101", "resnet101_clip.openai", 2_048),

@@ -24,12 +24,15 @@ CELLS = 18 * 31 * 123_287
 """Of train2014 and val2014, whose pictures the features are of."""
 
 
-NO_MASK = "cells are laid into 32 x 32, the empty ones seen: --config.field 32"
+NO_MASK = "cells were laid into 32 x 32, the empty ones seen (here only with --config.field 32)"
 NO_POSITION = (
-    "position embeddings were zero, and are: --encoder without positions=zero has them; Pythia's "
-    "cells came out of the last block but one: layer=-2"
+    "position embeddings were zero (here too, unless --encoder is named without positions=zero); "
+    "Pythia's cells came out of the last block but one (here only with layer=-2 in --encoder)"
 )
-MORE = "val2014 and Visual Genome's questions were trained on too: --task vqa2@vg adds the latter"
+MORE = (
+    "val2014 and Visual Genome's questions were trained on too (here only the latter, and with "
+    "--task vqa2@vg)"
+)
 
 
 def row(

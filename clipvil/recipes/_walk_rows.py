@@ -22,10 +22,10 @@ STEPS = {
     "r2r_follower_back": "80,000 steps, 80,000 of the speaker and 100,000 on both, each of 64",
     "rxr_follower": "200,000 steps of 64",
 }
-SELECTED = "val_unseen selected what it reports: --select reported"
-LANGUAGES = "there is an agent a language: here one learns all three"
-CAFFE = "its views came from Caffe: --encoder features:ResNet-152-imagenet.tsv"
-SHORTER = "150,000 steps"
+SELECTED = "val_unseen selected what it reports (here only with --select reported)"
+LANGUAGES = "there was an agent a language (here one learns all three)"
+CAFFE = "its views came from Caffe (here only with --encoder features:ResNet-152-imagenet.tsv)"
+SHORTER = "it was trained for 150,000 steps"
 UNKNOWN = {
     "r2r": {"success rate": None, "SPL": None},
     "rxr": {"nDTW": None, "success rate": None},

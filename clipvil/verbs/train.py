@@ -33,7 +33,8 @@ class Verb:
     """the encoder, such as tiny:clip; by default the row's; or features:STORE, features
     that stand in its place, which for walks may be R2R's TSV or HDF5 too"""
     task: str | None = None
-    """the task; by default what the recipe's name begins with"""
+    """the task; by default the row's, or what the recipe's name begins with (tabletop_mcan: vqa2,
+    tabletop_captioner: coco_caption)"""
     shots: str = "100%"
     """amount of training data: a share or a count"""
     seed: int = 0
@@ -81,7 +82,10 @@ class Verb:
         }  # fmt: skip
         if self.dry_run:
             if row is not None and not self.json:
-                print(row.summary + (f"; as published, {row.known}" if row.known else ""))
+                print(row.summary)
+                if row.known:
+                    print(f"what was published differs: {row.known}")
+                print(f"that is with the published data; with the files in {self.data}:")
             tell(api.preview(recipe, **asked), as_json=self.json)
             return 0
         fitted = api.train(recipe, **asked)
