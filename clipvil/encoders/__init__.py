@@ -30,7 +30,10 @@ def parse(spec: str) -> tuple[str, str, dict[str, str]]:
     """
     family, colon, rest = spec.partition(":")
     if not colon:
-        raise UsageError(f"an encoder is named FAMILY:NAME, families are {', '.join(families())}")
+        raise UsageError(
+            f"{spec!r} is no encoder, which is named FAMILY:NAME with a family of "
+            f"{', '.join(families())}; features that are stored already are features:STORE"
+        )
     if family not in families():
         raise registry.unknown("encoder family", family, families())
     name, *pairs = rest.split(",")

@@ -15,6 +15,10 @@ from clipvil.encoders import _weights
 SHARDS = "model.safetensors.index.json"
 WEIGHTS = (*_weights.HUB_FILES, SHARDS)
 PICTURES = ("preprocessor_config.json", "processor_config.json")
+BRING = (
+    "config.json, preprocessor_config.json and the weights from {place} into a folder and add "
+    "weights=FOLDER to the encoder's name"
+)
 INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}  # PIL's numbers
 
 
@@ -35,7 +39,7 @@ class Files:
         """
         if self.folder is None:
             try:
-                return _weights.from_hub(self.name, names)
+                return _weights.from_hub(self.name, names, BRING)
             except FileNotFoundError as error:
                 raise FileNotFoundError(f"hf:{self.name}: {error}") from error
             except ValueError as error:  # no name that a repository could have

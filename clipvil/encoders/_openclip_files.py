@@ -19,6 +19,7 @@ from clipvil.encoders import _weights
 
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 CONFIG = "open_clip_config.json"
+BRING = "all files from {place} into a folder and name openclip:local-dir:FOLDER"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ def find(name: str) -> Found:
         file = next((config.with_name(n) for n in WEIGHTS if config.with_name(n).is_file()), None)
         return described(name, config, file=file)
     if kind == "hf-hub":
-        return described(name, _weights.from_hub(place, (CONFIG,)), repository=place)
+        return described(name, _weights.from_hub(place, (CONFIG,), BRING), repository=place)
     model, _, tag = name.partition("/")
     config = open_clip.get_model_config(model)
     if config is None:
@@ -114,7 +115,7 @@ def tokenizer(name: str, repository: str | None) -> Callable[[Sequence[str]], Te
     """
     settings = {}
     if repository is not None and not name.startswith("local-dir:"):
-        _weights.from_hub(repository, ("tokenizer.json", "tokenizer_config.json"))
+        _weights.from_hub(repository, ("tokenizer.json", "tokenizer_config.json"), BRING)
         settings["local_files_only"] = not _weights.reachable(constants.ENDPOINT)
     try:
         read = open_clip.get_tokenizer(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # in the order they are looked for
 WRAPPERS = ("state_dict", "model")  # where training scripts put the tensors
 PATIENCE = 5.0  # seconds to find out whether the hub answers
+BRING = "it from {place} and add weights=FILE to the encoder's name"
 
 Tensors = Mapping[str, Tensor]
 
@@ -42,8 +43,11 @@ def read(path: Path) -> dict[str, Tensor]:
     return {name.removeprefix("module."): tensor for name, tensor in found.items()}
 
 
-def from_hub(repository: str, names: Collection[str] = HUB_FILES) -> Path:
+def from_hub(repository: str, names: Collection[str] = HUB_FILES, bring: str = BRING) -> Path:
     """A file of a hub repository: out of the hub's cache, else downloaded into it.
+
+    Args
+        bring: what a person downloads from {place}, and what for
 
     Raises
         FileNotFoundError: neither cached nor to be had; says which file and where to put it
@@ -62,10 +66,10 @@ def from_hub(repository: str, names: Collection[str] = HUB_FILES) -> Path:
                 return Path(hf_hub_download(repository, name, revision=revision or None))
             except OSError as error:  # the hub's own errors all are; the next name may be there
                 problem = f"the hub does not give them ({type(error).__name__})"
+    place = f"{constants.ENDPOINT}/{repository}"
     raise FileNotFoundError(
-        f"no weights here and {problem}: download {' or '.join(names)} from "
-        f"{constants.ENDPOINT}/{repository} and add weights=FILE to the encoder's name, or bring "
-        f"a hub cache that holds it and set HF_HOME to its folder (now {constants.HF_HOME})"
+        f"no {' or '.join(names)} here and {problem}: download {bring.format(place=place)}, or "
+        f"bring a hub cache of it and set HF_HOME to its folder (now {constants.HF_HOME})"
     )
 
 

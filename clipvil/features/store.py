@@ -83,7 +83,13 @@ class Manifest:
             raise FileNotFoundError(f"no feature store {path}")
         place = path / MANIFEST
         if not place.is_file():
-            raise ValueError(f"{path} is unfinished (no {MANIFEST}): run the same command again")
+            inside = sorted(str(found.parent) for found in path.rglob(MANIFEST))
+            if inside:
+                raise ValueError(f"{path} is a folder of stores: name {' or '.join(inside)}")
+            raise ValueError(
+                f"{path} is no store or unfinished (no {MANIFEST}): name the folder of a store, or "
+                "run the same command again that began it"
+            )
         content = files.read_json(place)
         version = content.get("version") if isinstance(content, dict) else None
         if version != VERSION:

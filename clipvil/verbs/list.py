@@ -39,7 +39,10 @@ class Verb:
         for name, line in rows.items():
             print(f"{name:{width}}  {line}")
         if self.what == "encoders":
-            print("\nevery model of a family works by its name, such as timm:resnet50_clip.openai")
+            print(
+                "\nevery model of a family works by its name, such as timm:resnet50_clip.openai;\n"
+                "train and compare also take features:STORE, features that are stored already"
+            )
         return 0
 
 

@@ -145,7 +145,7 @@ def test_what_is_no_source_says_so(tmp_path: Path) -> None:
     np.save(tmp_path / "both" / "a.npy", draw(2, 2))
     np.savez(tmp_path / "both" / "b.npz", feat=draw(2, 2))
     for name, said in (
-        ("none", "holds not one of"), ("both", "1 .npy, 1 .npz"), ("b.csv", "none of .tsv"),
+        ("none", "holds no features"), ("both", "1 .npy, 1 .npz"), ("b.csv", "none of .tsv"),
         ("a.tsv", "2 fields"), ("c.tsv", "no file"),
     ):  # fmt: skip
         with pytest.raises((ValueError, FileNotFoundError), match=said):

@@ -160,6 +160,11 @@ def test_an_unfinished_store_says_so(damaged: Path) -> None:
         Store(damaged / "nowhere")
 
 
+def test_a_folder_of_stores_names_them(folder: Path) -> None:
+    with pytest.raises(ValueError, match=f"is a folder of stores: name .*{folder / 'store'}"):
+        Store(folder)
+
+
 def test_another_version_is_refused(damaged: Path) -> None:
     content = json.loads((damaged / "manifest.json").read_text())
     (damaged / "manifest.json").write_text(json.dumps(content | {"version": 2}))

@@ -50,9 +50,14 @@ def folder(source: Path) -> Legacy:
     """One file a picture; its id is the path under the folder without suffix."""
     paths = [path for path in files.walk(source) if path.suffix.lower() in FOLDERS]
     kinds = Counter(path.suffix.lower() for path in paths)
+    if not kinds:
+        raise ValueError(
+            f"{source} holds no features in files {' '.join(FOLDERS)}: name their folder, or a "
+            ".tsv or .h5 file; features of pictures are made by `clipvil encode`"
+        )
     if len({FOLDERS[kind][0] for kind in kinds}) != 1:
-        said = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "none"
-        raise ValueError(f"{source} holds not one of {' '.join(FOLDERS)} but {said}")
+        said = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
+        raise ValueError(f"{source} holds {said}: convert a folder of one kind at a time")
     name, load = FOLDERS[paths[0].suffix.lower()]
     return Legacy(
         format=name,
