@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import tyro
+from tyro.conf import Positional, arg
 
 from clipvil.errors import UsageError
 
@@ -15,35 +15,37 @@ if TYPE_CHECKING:
     from clipvil.core import OfficialFile
     from clipvil.download.get import Outcome
 
+QUIET: dict[str, Any] = {"help_behavior_hint": ""}  # an empty default tells nothing
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
     """Check which of a task's files are there, get those that may be had, or make a world."""
 
-    action: tyro.conf.Positional[Literal["check", "get", "make"]]
+    action: Positional[Literal["check", "get", "make"]]
     """check: what is there, what is missing and where to get it; get: download it, going on where
     it was interrupted; make: write a made world"""
-    world: tyro.conf.Positional[Literal["tabletop"] | None] = None
-    """the world to make"""
+    world: Annotated[Positional[str | None], arg(metavar="[tabletop]", **QUIET)] = None
+    """make: the world to make"""
     data: Path
     """the data folder"""
     task: str | None = None
-    """the task whose files are checked or downloaded"""
-    only: tuple[str, ...] = ()
-    """files to get, ROLE or ROLE/SPLIT such as questions/val; all but the pictures by default"""
-    from_: Annotated[str, tyro.conf.arg(name="from")] = ""
-    """address of a mirror that has the files under the names they have at their official address"""
+    """check and get: the task whose files are looked for"""
+    only: Annotated[tuple[str, ...], arg(**QUIET)] = ()
+    """get: files, as ROLE or ROLE/SPLIT such as questions/val; all but the pictures by default"""
+    from_: Annotated[str, arg(name="from", **QUIET)] = ""
+    """get: address of a mirror that has the files under the names of their official address"""
     tasks: tuple[str, ...] = ("vqa2", "coco_caption", "snli_ve", "vcr", "gqa")
-    """the tasks that the made world has files for, all about the same pictures; r2r, which is to
+    """make: the tasks that the world has files for, all about the same pictures; r2r, which is to
     be named, has houses of its own"""
     houses: int = 6
-    """houses to make for r2r, a third of them unseen in training"""
+    """make: houses for r2r, a third of them unseen in training"""
     seed: int = 0
-    """decides the scenes that are made"""
+    """make: decides the scenes"""
     train: int = 4_000
-    """pictures to make for training"""
+    """make: pictures for training"""
     val: int = 500
-    """pictures to make for scoring, in each drawing style"""
+    """make: pictures for scoring, in each drawing style"""
     json: bool = False
     """print JSON"""
 
@@ -60,7 +62,7 @@ class Verb:
         from clipvil import progress
         from clipvil.worlds import tabletop
 
-        if self.world is None:
+        if self.world != "tabletop":
             raise UsageError("data make needs a world: tabletop")
         if self.train < 1 or self.val < 1:
             raise UsageError("--train and --val are at least 1")
@@ -184,9 +186,11 @@ def told(found: dict[str, Any]) -> str:
     above = {row["name"] for row in found["files"] if not row["path"]}
     for split, row in found["splits"].items():
         if row["problem"]:
-            first, *rest = row["problem"].splitlines()
-            lines.append(f"{split}: cannot be read: {first}")
-            lines += [line for line in rest if line.split()[0] not in above]
+            first, *named = row["problem"].splitlines()
+            rest = [line for line in named if line.split()[0] not in above]
+            if named and not rest:
+                first = "files that are told above are missing"
+            lines += [f"{split}: cannot be read: {first}", *rest]
             continue
         there, wanted = row["pictures"] - row["missing"], row["pictures"]
         seen = f", {there:,} of {wanted:,} pictures found" if wanted else ""

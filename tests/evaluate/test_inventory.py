@@ -140,3 +140,4 @@ def test_an_empty_folder_is_told_all_that_is_to_be_had(tmp_path: Path) -> None:
     assert "train pictures: train2014.zip\n  missing; for fitting; 13.5 GB to download" in said
     assert "v2_mscoco_val2014_annotations.json\n  missing; for scoring; 10.5 MB" in said
     assert said.count("v2_mscoco_val2014_annotations.json") == 1
+    assert "val: cannot be read: files that are told above are missing\n" in said
