@@ -8,6 +8,10 @@ __version__ = "0.1.0"
 __all__ = ["adopt", "compare", "explain", "predict"]
 
 
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
 def __getattr__(name: str) -> Any:
     # torch is imported when something needs it, not when the package is
     if name in __all__:

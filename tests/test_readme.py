@@ -1,5 +1,6 @@
 """Every command and every line of Python in README and docs runs, in the order it is printed."""
 
+import inspect
 import json
 import os
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import clipvil
 from clipvil import tasks
 from clipvil.core import Data
 from clipvil.tasks.base import tiny_picture
@@ -65,6 +67,11 @@ def test_the_example_rows_of_own_data_are_read(tmp_path: Path) -> None:
         (tmp_path / "test.jsonl").write_text(row)
         (example,) = tasks.load(name).examples(Data(tmp_path), "test")
         assert example.pictures == ("photos/0001.jpg",)
+
+
+def test_its_functions_show_their_arguments() -> None:
+    assert "data" in inspect.signature(clipvil.compare).parameters
+    assert {"adopt", "compare", "explain", "predict"} <= set(dir(clipvil))
 
 
 def test_what_it_links_to_is_there() -> None:

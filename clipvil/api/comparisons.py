@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from clipvil import encoders as encoder_families
 from clipvil import models, progress, recipes, tasks
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from clipvil.evaluate.result import Record
     from clipvil.evaluate.workers import Workers
     from clipvil.train.recipe import Recipe
+
+Asked = ParamSpec("Asked")
 
 
 def plan(
@@ -45,16 +48,7 @@ def plan(
 
     Unknown names and missing files end here, as does an `out` that holds another comparison.
 
-    Args
-        encoders: by family and name, or `features:PATH`, a store that stands in one's place
-        shots: shares like `5%` or counts like `100` of training examples
-        seeds: repetitions a cell
-        baseline: the encoder that the others are compared with, by default the first
-        beside: more rows beside each encoder, of `probe` and `zero-shot`
-        store: folder of feature stores, by default inside `out`
-        jobs: processes of one thread each, by default one a core
-        limit: test examples that are answered at most
-        files: (role, split) -> path of a task's file that has another name
+    Arguments are those of `compare`.
     """
     from clipvil.evaluate import earlier
     from clipvil.evaluate.compare import Comparison, rows_beside
@@ -158,8 +152,47 @@ def run(
     return records
 
 
+def arguments_of(
+    plan: Callable[Asked, Comparison],
+) -> Callable[[Callable[..., list[Record]]], Callable[Asked, list[Record]]]:
+    """Gives a function that hands its arguments on the signature of `plan`."""
+
+    def signed(function: Callable[..., list[Record]]) -> Callable[Asked, list[Record]]:
+        returned = inspect.signature(function).return_annotation
+        signature = inspect.signature(plan).replace(return_annotation=returned)
+        function.__signature__ = signature  # type: ignore[attr-defined]
+        return function
+
+    return signed
+
+
+@arguments_of(plan)
 def compare(**asked: Any) -> list[Record]:
-    """Plan and run a comparison; the arguments are those of `plan`."""
+    """Train every encoder at every size, score, report; what is finished is not done again.
+
+    Gives the records of `results.jsonl`: a `Cell` for each figure of a trained model, a `Mean` for
+    it over seeds, a `Difference` for two encoders. A `value` that does not exist is None.
+
+    Args
+        task: by name (`clipvil list tasks`)
+        data: folder with the task's files and pictures
+        encoders: by family and name, or `features:PATH`, a store that stands in one's place
+        out: folder of report, records and cells
+        model: by name (`clipvil list models`)
+        recipe: a recipe or its name, by default that of task and model
+        shots: shares like `5%` or counts like `100` of training examples
+        seeds: repetitions a cell
+        baseline: the encoder that the others are compared with, by default the first
+        beside: more rows beside each encoder, of `probe` and `zero-shot`
+        store: folder of feature stores, by default inside `out`
+        jobs: processes of one thread each, by default one a core
+        limit: test examples that are answered at most
+        files: (role, split) -> path of a task's file that has another name
+
+    Raises
+        UsageError: an unknown name; has the nearest ones
+        ValueError, FileNotFoundError: files or pictures that are missing or broken; names them
+    """
     told = ", ".join(f"{name}={value!r}" for name, value in asked.items())
     return run(plan(**asked), f"clipvil.compare({told})")
 
