@@ -69,14 +69,15 @@ class Verb:
 
 def show(name: str, found: list[Finding]) -> None:
     """A table on the terminal."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("check", "", "measured", "", title=escape(name), title_justify="left")
+    from clipvil.verbs.compare import terminal
+
+    table = Table("check", "state", "measured", "reason", title=escape(name), title_justify="left")
     for finding in found:
         value = "" if finding.value is None else f"{finding.value:.3g} {finding.unit}"
         colour = {"passed": "green", "failed": "red"}.get(finding.state, "dim")
         state = f"[{colour}]{finding.state}[/]"
         table.add_row(finding.check, state, value, escape(finding.reason))
-    Console().print(table)
+    terminal().print(table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -23,7 +23,10 @@ class Verb:
     action: tyro.conf.Positional[Literal["info", "verify", "diff", "convert"]]
     """info: what is in it; verify: whether every bit is as it was written; diff: two stores picture
     by picture; convert: a .tsv or .h5 file or a folder of .npy, .npz or .pth into a store"""
-    stores: tyro.conf.Positional[tuple[Path, ...]]
+    stores: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]],
+        tyro.conf.arg(metavar="PATH [PATH ...]", help_behavior_hint=""),
+    ]
     """folders that `encode` or `convert` wrote; for convert the file or folder of features"""
     out: Path | None = None
     """convert: folder of the store"""
@@ -215,11 +218,12 @@ def compared(first: Store, second: Store, limit: int | None) -> dict[str, Any]:
 
 def show(row: dict[str, Any]) -> None:
     """The summary and the pictures that are furthest apart, on the terminal."""
-    from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    console = Console(highlight=False)
+    from clipvil.verbs.compare import terminal
+
+    console = terminal()
     console.print(f"{row['stores'][0]} ({row['dtypes'][0]}) and {row['stores'][1]} "
                   f"({row['dtypes'][1]})", markup=False)  # fmt: skip
     for name in ("compared", "cosine", "lowest cosine", "largest difference",
@@ -232,10 +236,12 @@ def show(row: dict[str, Any]) -> None:
             said = f"  {name:22}{len(row[name]):,}: {', '.join(row[name][:WORST])}{more}"
             console.print(said, markup=False)
     worst = sorted(row["pictures"], key=lambda p: -2 if p["reason"] else p["lowest"])[:WORST]
-    table = Table("picture", "cosine", "lowest", "largest difference", "",
+    table = Table(Column("picture", overflow="fold"), "cosine", "lowest", "largest difference",
                   title="furthest apart", title_justify="left")  # fmt: skip
+    if any(picture["reason"] for picture in worst):
+        table.add_column("not compared")
     for picture in worst:
         numbers = (picture["cosine"], picture["lowest"], picture["largest"])
-        table.add_row(escape(picture["id"]), *("" if n is None else f"{n:.6g}" for n in numbers),
-                      picture["reason"])  # fmt: skip
+        figures = [f"{n:.6g}" for n in numbers if n is not None] or ["", "", "", picture["reason"]]
+        table.add_row(escape(picture["id"]), *figures)
     console.print(table)
