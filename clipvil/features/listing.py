@@ -36,7 +36,7 @@ def entry(path: Path, shard: Shard) -> Entry:
 class Listing:
     """The entries of `paths`, each made as soon as it and those before it are written.
 
-    Hashing what was just written reads no disk; a terabyte hashed at the end takes hours.
+    What was just written is still in memory; hashed at the end, a store is read once more.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -52,7 +52,9 @@ class Listing:
 
     def look(self) -> None:
         """Begin with what was written since."""
-        for path in self._paths[len(self._entries) :]:
+        # asked after every picture: it must not walk through all shards
+        while (place := len(self._entries)) < len(self._paths):
+            path = self._paths[place]
             if not path.is_file():
                 break
             self._entries.append(

@@ -92,7 +92,8 @@ def section(comparison: Comparison, abouts: Sequence[About]) -> dict[str, Any]:
     plots = [
         ("Learning curves" if several else "Scores",
          figures.curves(comparison) if several else figures.scores(comparison),
-         "Mean over seeds; bands are 95 % intervals over seeds and test pictures."),
+         f"Mean over seeds; {'bands' if several else 'lines'} are 95 % intervals over seeds and "
+         "test pictures."),
         *((f"By {kind.replace('_', ' ')}", figures.strata(comparison, kind),
            f"{at_most} Exploratory: intervals are not adjusted for the number of types.")
           for kind in comparison.breakdowns),
