@@ -1,4 +1,4 @@
-"""Pictures -> feature store: planned, decoded ahead in threads, written shard by shard.
+"""Pictures -> feature store: planned, decoded in threads, written shard by shard.
 
 Killed at any instant it loses the shard in hand, and the one before where that is still being
 written; the same call goes on at the first one that is missing, and what comes out is byte for byte
@@ -99,17 +99,18 @@ def encode(
             for path, _ in pieces:  # a damaged one must not be taken for the one that replaces it
                 path.unlink(missing_ok=True)
             how = Manner(batch_size, dtype, begun.threads, decoders(len(devices)))
+            listing = Listing([path for path, _ in pieces])
             done = (
-                work.run(encoder, pieces, how)
+                work.run(encoder, pieces, how, listing.look)
                 if team is None
                 else workers.run(team, encoder.card, pieces, how)
             )
             total = sum(len(pictures) for _, pictures in pieces)
-            with Listing([out / shards.name(n) for n in range(len(planned.shards))]) as listing:
-                for _ in progress.track(done, "pictures", total=total):
-                    encoded += 1
+            for _ in progress.track(done, "pictures", total=total):
+                encoded += 1
+                if team is not None:  # which writes in processes of its own
                     listing.look()
-                entries = [*listing.finish()]
+            entries = [*listing.finish([out / shards.name(n) for n in range(len(planned.shards))])]
             manifest_of(encoder.card, planned, entries, dtype, batch_size).write(out)
         manifest = Manifest.read(out)
     return Summary(

@@ -1,9 +1,9 @@
-"""Shards as a manifest lists them, hashed in a thread while others are still being made."""
+"""Shards as a manifest lists them, hashed while others are still being made."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,35 +34,22 @@ def entry(path: Path, shard: Shard) -> Entry:
 
 
 class Listing:
-    """The entries of `paths`, each made as soon as it and those before it are written.
+    """The manifest's entries; those of `todo`, shards to come, are made as soon as these are there.
 
     What was just written is still in memory; hashed at the end, a store is read once more.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
-        self._pool = ThreadPoolExecutor(1, "hash")
-        self._entries = list[Future[Entry]]()
-
-    def __enter__(self) -> Listing:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
+    def __init__(self, todo: Sequence[Path]) -> None:
+        self._todo = deque(todo)
+        self._entries = dict[Path, Entry]()
 
     def look(self) -> None:
-        """Begin with what was written since."""
-        # asked after every picture: it must not walk through all shards
-        while (place := len(self._entries)) < len(self._paths):
-            path = self._paths[place]
-            if not path.is_file():
-                break
-            self._entries.append(
-                self._pool.submit(lambda path: entry(path, shards.read(path)), path)
-            )
+        """See what of `todo` was written since, in its order; one caller at a time."""
+        while self._todo and self._todo[0].is_file():
+            path = self._todo.popleft()
+            self._entries[path] = entry(path, shards.read(path))
 
-    def finish(self) -> Iterator[Entry]:
-        """All entries, once all shards are written."""
-        self.look()
-        for future in progress.track(self._entries, "shards hashed", total=len(self._paths)):
-            yield future.result()
+    def finish(self, paths: Sequence[Path]) -> Iterator[Entry]:
+        """The entries of these shards, all of which are written."""
+        for path in progress.track(paths, "shards hashed", total=len(paths)):
+            yield self._entries.get(path) or entry(path, shards.read(path))

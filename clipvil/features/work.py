@@ -1,4 +1,4 @@
-"""One process at work on shards: pictures decoded ahead in threads, batches encoded, files written.
+"""One process at work on shards: pictures decoded in threads, batches encoded, files written.
 
 Shapes   B batch, H x W pixels, N cells of a picture, D cell width, P pooled width
 """
@@ -6,12 +6,15 @@ Shapes   B batch, H x W pixels, N cells of a picture, D cell width, P pooled wid
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -25,7 +28,9 @@ from clipvil.features.plan import Picture, batches
 from clipvil.features.shards import TORCH, Dtype
 from clipvil.processes import keep_memory
 
-AHEAD = 4  # batches decoded before they are needed
+T = TypeVar("T")
+
+AHEAD = 4  # batches decoded before they are needed, at most
 
 
 class Manner(NamedTuple):
@@ -38,50 +43,106 @@ class Manner(NamedTuple):
 
 
 def run(
-    encoder: Encoder, todo: Sequence[tuple[Path, tuple[Picture, ...]]], how: Manner
+    encoder: Encoder,
+    todo: Sequence[tuple[Path, tuple[Picture, ...]]],
+    how: Manner,
+    wrote: Callable[[], None] = lambda: None,
 ) -> Iterator[str]:
-    """Encode and write shards (file, pictures); yields the id of every picture when it is done."""
+    """Encode and write shards (file, pictures); yields the id of every picture when it is done.
+
+    `wrote` is called whenever a shard is there, in the thread that wrote it.
+    """
+
+    def write(shard: Open, path: Path) -> None:
+        shard.write(path)
+        wrote()
+
     jobs = ((path, batch) for path, part in todo for batch in batches(part, how.batch_size))
     open_, writing = Open(encoder.card, how.dtype), None
-    with (
-        suited(encoder, how.threads),
-        ThreadPoolExecutor(how.decoders, "decode") as pool,
-        ThreadPoolExecutor(1, "write") as writer,
-    ):
-        written = writer.submit(lambda: None)
-        try:
-            for path, batch, decoded in prefetched(pool, encoder.card, jobs):
-                if writing is not None and writing != path:
-                    written.result()  # the disk is one shard behind at most
-                    written = writer.submit(open_.write, writing)
-                    open_ = Open(encoder.card, how.dtype)
-                writing = path
-                open_.add(encoder, batch, decoded)
-                yield from (picture.id for picture in batch)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    # whether there is a device of the network's own, or cores that it leaves
+    beside = encoder.mean.device.type != "cpu" or how.threads < how.decoders
+    with suited(encoder, how.threads), Aside(how.decoders, beside=beside) as aside:
+        written = aside.write(lambda: None)
+        for path, batch, decoded in prefetched(aside, encoder.card, jobs):
+            if writing is not None and writing != path:
+                aside.turn()
+                written.result()  # the disk is one shard behind at most
+                written = aside.write(partial(write, open_, writing))
+                open_ = Open(encoder.card, how.dtype)
+            writing = path
+            open_.add(encoder, batch, decoded)
+            yield from (picture.id for picture in batch)
+        aside.turn()
         written.result()
         if writing is not None:
-            open_.write(writing)
+            write(open_, writing)
+
+
+class Aside:
+    """Threads for what is not the network's: pictures opened ahead, shards written behind.
+
+    They work `beside` a network that leaves them cores. One that has threads on all cores has these
+    wait for each other at every step, so that whoever takes a core from one takes it from all:
+    there the work is held until the next `turn`, for which the network waits.
+    """
+
+    def __init__(self, decoders: int, *, beside: bool) -> None:
+        self._decoders = ThreadPoolExecutor(decoders, "decode")
+        self._disk = ThreadPoolExecutor(1, "write")
+        self._begin, self._held = threading.Event(), list[Future[Any]]()
+        self.beside = beside
+        if beside:
+            self._begin.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._begin.set()
+        self._decoders.shutdown(cancel_futures=True)
+        self._disk.shutdown()  # what was encoded is kept
+
+    def decode(self, work: Callable[[], T]) -> Future[T]:
+        """Have a picture opened, at once or at the next turn."""
+        return self._do(self._decoders, work)
+
+    def write(self, work: Callable[[], T]) -> Future[T]:
+        """Have a shard written, likewise."""
+        return self._do(self._disk, work)
+
+    def _do(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> Future[T]:
+        def once_begun() -> T:
+            self._begin.wait()
+            return work()
+
+        future = pool.submit(once_begun)
+        if not self.beside:
+            self._held.append(future)
+        return future
+
+    def turn(self) -> None:
+        """Do what was held."""
+        if not self.beside:
+            self._begin.set()
+            wait(self._held)
+            self._begin.clear()
+            self._held.clear()
 
 
 Decoded = Pixels | str  # a reason, where a picture is broken
 
 
 def prefetched(
-    pool: ThreadPoolExecutor, card: Card, jobs: Iterator[tuple[Path, tuple[Picture, ...]]]
+    aside: Aside, card: Card, jobs: Iterator[tuple[Path, tuple[Picture, ...]]]
 ) -> Iterator[tuple[Path, tuple[Picture, ...], list[Decoded]]]:
-    """Batches with their pixels, decoded `AHEAD` of the one that is asked for."""
+    """Batches with their pixels, up to `AHEAD` of them decoded before they are needed."""
     waiting = deque[tuple[Path, tuple[Picture, ...], list[Future[Decoded]]]]()
-    exhausted = False
     while True:
-        while not exhausted and len(waiting) < AHEAD:
-            job = next(jobs, None)
-            if job is None:
-                exhausted = True
-            else:
-                futures = [pool.submit(decode, card, picture) for picture in job[1]]
-                waiting.append((*job, futures))
+        if aside.beside or not waiting:
+            for path, batch in islice(jobs, AHEAD - len(waiting)):
+                futures = [aside.decode(partial(decode, card, picture)) for picture in batch]
+                waiting.append((path, batch, futures))
+            aside.turn()
         if not waiting:
             return
         path, batch, pending = waiting.popleft()
