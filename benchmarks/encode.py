@@ -1,6 +1,6 @@
 """Files to stored features: against the network alone, timm's own, and the original's loop.
 
-    python benchmarks/encode.py PICTURES [--only CASE] [--sides SIDE ...] [--rounds 5] [--quick]
+    python benchmarks/encode.py PICTURES [--only CASE] [--sides SIDE ...] [--pairs] [--rounds 5]
 
 PICTURES is a folder of photographs; those of 640x480 are taken, linked under many names. CASE is
 `RN50 448` or `ViT-B/32 448`; both, one after the other, take twice as long. Weights are random. The
@@ -14,6 +14,11 @@ timm bf16       the network's own forward on batches that are ready, weights in 
 forward bf16    our forward on batches of 8 bits that are ready, normalisation included
 bf16, bf16 fast, fp32      `encode`, from files to a finished store; fast is decode=fast
 
+With --pairs nothing races: every batch that `encode` hands to the network goes through it once more
+alone, before or after, and `encode` is what is left of the time. Both sides so meet the same
+machine; sides of a race are tens of seconds apart, in which the same forward pass may take half or
+twice as long where others use the machine. It holds as `encode` does nothing else meanwhile.
+
 Rows go to encode.csv, with the cosine of cells in bf16 to those in fp32.
 """
 
@@ -22,6 +27,7 @@ import copy
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -31,7 +37,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from PIL import Image
-from races import append, hardware, milliseconds, race, ratio
+from races import Rounds, Taken, append, hardware, milliseconds, race, ratio
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 from torchvision.transforms import functional
@@ -105,6 +111,43 @@ def batches(encoder: Encoder, paths: list[Path], batch: int) -> list[Tensor]:
     ]
 
 
+def pairs(
+    encoder: Encoder, paths: list[Path], out: Path, batch: int, rounds: int
+) -> dict[str, list[Taken]]:
+    """`encode`, and the network alone on the very same batches."""
+    taken: dict[str, list[Taken]] = {"forward bf16": [], "from files": []}
+    alone, seen = list[Taken](), count()
+
+    def again(pixels: Tensor) -> None:
+        wall, cpu = time.perf_counter(), time.process_time()
+        encoder.forward(pixels)  # not a call: that would come here again
+        alone.append(Taken(time.perf_counter() - wall, time.process_time() - cpu))
+
+    def before(_: object, given: tuple[Tensor]) -> None:
+        if next(seen) % 4 == 0:  # of the calls before and after two batches
+            again(*given)
+
+    def after(_: object, given: tuple[Tensor], __: object) -> None:
+        if next(seen) % 4 == 3:
+            again(*given)
+
+    hooks = encoder.register_forward_pre_hook(before), encoder.register_forward_hook(after)
+    side = ours(encoder, paths, out, batch)
+    for number in range(rounds + 1):
+        alone.clear()
+        wall, cpu = time.perf_counter(), time.process_time()
+        items = side()
+        whole = Taken(time.perf_counter() - wall, time.process_time() - cpu)
+        network = Taken(sum(one.wall for one in alone), sum(one.cpu for one in alone))
+        if number:
+            rest = Taken(whole.wall - network.wall, whole.cpu - network.cpu)
+            taken["forward bf16"].append(Taken(*(spent / items for spent in network)))
+            taken["from files"].append(Taken(*(spent / items for spent in rest)))
+    for hook in hooks:
+        hook.remove()
+    return taken
+
+
 def forward(network: Callable[[Tensor], object], ready: list[Tensor]) -> Callable[[], int]:
     def side() -> int:
         with torch.inference_mode():
@@ -147,8 +190,18 @@ def measure(name: str, spec: str, paths: list[Path], out: Path, asked: argparse.
         "bf16 fast": ours(fast, paths, out, asked.batch),
         "fp32": ours(exact, paths[:SOME], out, asked.batch),
     }
-    wanted = {side: sides[side] for side in asked.sides or sides}
-    taken = race(wanted, 1 if asked.quick else asked.rounds)
+    rounds = 1 if asked.quick else asked.rounds
+    if asked.pairs:
+        for how, encoder in (("bf16", half), ("bf16 fast", fast)):
+            paired = pairs(encoder, paths, out, asked.batch, rounds)
+            files = paired.pop("from files")
+            report(name, asked, {**paired, f"{how}, in pairs": files}, cosine)
+    else:
+        report(name, asked, race({k: sides[k] for k in asked.sides or sides}, rounds), cosine)
+
+
+def report(name: str, asked: argparse.Namespace, taken: Rounds, cosine: Tensor) -> None:
+    """Rows of the sides' times."""
     for side, times in taken.items():
         row = hardware() | {"encoder": name, "batch": str(asked.batch), "side": side}
         row |= milliseconds(times)
@@ -168,6 +221,7 @@ def main() -> None:
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--only", choices=CASES, help="one of the networks")
     parser.add_argument("--sides", nargs="+", help="some of the sides; all where none is named")
+    parser.add_argument("--pairs", action="store_true", help="each batch again without the files")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=8)
