@@ -16,6 +16,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,7 +27,7 @@ LINE = 64 << 20  # bytes of a line
 RATIO = 200  # unpacked to packed bytes, beyond the first `FREE`; those tried have 3 to 34
 FREE = 64 << 20
 STRING = rb'"(?:[^"\\]++|\\.)*+"'
-TOKEN = re.compile(rb"(%b|[\[\]{}:,])" % STRING, re.DOTALL)
+TOKEN = re.compile(rb'[^"\[\]{}:,]*+(%b|[\[\]{}:,])' % STRING, re.DOTALL)  # the next one
 BRACKET = re.compile(rb'(?:[^"\[\]{}]++|%b)*+([\[\]{}])' % STRING, re.DOTALL)  # the next one
 
 # what a file that is cut, spoilt, wrongly encoded or absurdly nested makes the decoders raise
@@ -224,35 +225,41 @@ def _lines(path: Path, file: io.BufferedReader[Any], kind: Any) -> Iterator[tupl
             yield f"line {number}", row
 
 
+@dataclass(slots=True)
+class _Open:
+    """An array or object that is not closed yet, and which row or entry of it one is at."""
+
+    bracket: bytes
+    row: int = 1
+    key: bytes = b""
+
+
 def _where(content: bytes, end: int) -> str:
     """The entry or row that a byte lies in, of JSON that is good up to there."""
-    inside, number, key, string = list[bytes](), [0, 0, 0], b"", b""
-    found = TOKEN.search(content, 0, end)
-    while found:
-        token, depth = found[1], len(inside)
-        if token in (b"[", b"{"):
-            inside.append(token)
-            if depth < 2:
-                number[depth + 1] = 1
-        elif token in (b"]", b"}"):
-            inside.pop()
-        elif token == b",":
-            number[depth] += 1
-        elif token == b":":
-            key = string if depth == 1 else key
-        else:
-            string = token
-        listed = inside[:2] == [b"{", b"["]  # rows of an entry; else nothing below it is told
-        if len(inside) > 1 + listed:
-            found = BRACKET.match(content, found.end(), end)
-        else:
-            found = TOKEN.search(content, found.end(), end)
-    match inside[:2]:
-        case [b"[", *_]:
-            return f"row {number[1]}: "
-        case [b"{", b"["]:
-            return f"entry {msgspec.json.decode(key)!r}, row {number[2]}: "
-        case [b"{", *_] if key:
+    inside, string, place, pattern = list[_Open](), b"", 0, TOKEN
+    while found := pattern.match(content, place, end):
+        token, place = found[1], found.end()
+        match token:
+            case b"[" | b"{":
+                inside.append(_Open(token))
+            case _ if not inside:  # a bare value, or something after the end
+                break
+            case b"]" | b"}":
+                inside.pop()
+            case b",":
+                inside[-1].row += 1
+            case b":":
+                inside[-1].key = string
+            case _:
+                string = token
+        rows_of_entry = [level.bracket for level in inside[:2]] == [b"{", b"["]
+        pattern = TOKEN if len(inside) <= 1 + rows_of_entry else BRACKET  # deeper is not told
+    match inside:
+        case [_Open(b"[", row), *_]:
+            return f"row {row}: "
+        case [_Open(b"{", _, key), _Open(b"[", row), *_]:
+            return f"entry {msgspec.json.decode(key)!r}, row {row}: "
+        case [_Open(b"{", _, key), *_] if key:
             return f"entry {msgspec.json.decode(key)!r}: "
     return ""
 
