@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clipvil.tasks.vqa2 import FILES
+from clipvil.tasks._vqa2_files import FILES
 
 REFERENCES = 5
 

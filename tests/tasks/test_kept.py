@@ -14,7 +14,8 @@ from clipvil.columns import Interned, Joined, Numbered, Packed, Strings, Tuples
 from clipvil.core import Data, Example
 from clipvil.files import read_json, write_json
 from clipvil.tasks import _kept
-from clipvil.tasks.vqa2 import FILES, TASK
+from clipvil.tasks._vqa2_files import FILES
+from clipvil.tasks.vqa2 import TASK
 from clipvil.tasks.vqa2 import examples as examples_of
 
 examples = partial(examples_of, FILES)
