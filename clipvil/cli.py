@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from clipvil import __version__, verbs
-from clipvil.errors import UsageError
+from clipvil.errors import UsageError, sentence
 
 
 def overview() -> str:
@@ -54,7 +54,7 @@ def run(name: str, options: Sequence[str]) -> int:
         print(f"clipvil: {error}", file=sys.stderr)
         return 2
     except (ValueError, OSError, ArithmeticError) as error:
-        print(f"clipvil {name}: {error}", file=sys.stderr)
+        print(f"clipvil {name}: {sentence(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nclipvil: stopped; the same command goes on from here", file=sys.stderr)

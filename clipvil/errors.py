@@ -1,5 +1,12 @@
-"""The error of asking for what cannot be meant; it costs nothing to import."""
+"""What a user is told when something is wrong; it costs nothing to import."""
 
 
 class UsageError(ValueError):
     """A name nobody knows, an option out of range: exit status 2."""
+
+
+def sentence(error: Exception) -> str:
+    """What an error says; one of the system's, without its number and behind the file's name."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)

@@ -1,6 +1,7 @@
 """The command: help, bad usage, exit statuses."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -41,9 +42,34 @@ def test_a_bad_option_is_bad_usage(verb: str, capsys: pytest.CaptureFixture[str]
     assert said.err and not said.out
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["explain", "run"],
+        ["evaluate", "run"],
+        ["features", "diff", "one", "other"],
+        ["predict", "run", "--out", "answers.json"],
+        ["score", "vqa2", "--predictions", "answers.json"],
+    ],
+)
+def test_a_limit_leaves_something(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for limit in ("0", "-3"):
+        assert status(*given, "--limit", limit) == 2
+        assert capsys.readouterr().err == "clipvil: --limit: at least 1\n"
+
+
 def test_a_bad_verb_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("scor") == 2
     assert "unknown verb 'scor'; nearest: score" in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_is_told_with_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    made = ["make", "tabletop", "--data", str(tmp_path / "file"), "--train", "1", "--val", "1"]
+    assert status("data", *made) == 1
+    assert capsys.readouterr().err == f"clipvil data: {tmp_path}/file: Not a directory\n"
 
 
 def test_tasks_are_listed_with_their_variants(capsys: pytest.CaptureFixture[str]) -> None:

@@ -211,6 +211,7 @@ def test_a_world_is_made_where_there_is_nothing_else(
 ) -> None:
     given = ["make", "tabletop", "--data", str(tmp_path / "world"), "--val", "1"]
     assert cli.run("data", [*given, "--train", "2", "--tasks", "nothing"]) == 2
+    assert cli.run("data", [*given, "--train", "2", "--tasks"]) == 2
     assert not (tmp_path / "world").exists()
     made = [*given, "--train", "2", "--tasks", "vqa2"]
     assert cli.run("data", made) == 0

@@ -83,7 +83,7 @@ def plan(
         baseline=baseline or encoders[0],
         out=Path(out),
         store=Path(store) if store is not None else Path(out) / "stores",
-        jobs=jobs or len(os.sched_getaffinity(0)),
+        jobs=len(os.sched_getaffinity(0)) if jobs is None else jobs,
         beside=rows_beside(beside, encoders, tasks.load(task)),
     )
     earlier.check(comparison)

@@ -56,8 +56,10 @@ class Comparison:
                 raise UsageError(f"{what} {twice[0]} is given twice")
         if len({folder_name(name) for name in self.encoders}) < len(self.encoders):
             raise UsageError("two encoders have names that make the same folder: rename a file")
-        if self.seeds < 1 or self.jobs < 1:
-            raise UsageError("--seeds and --jobs are at least 1")
+        counts = {"seeds": self.seeds, "jobs": self.jobs, "limit": self.source.limit}
+        for name, count in counts.items():
+            if count is not None and count < 1:
+                raise UsageError(f"--{name}: at least 1")
 
     @property
     def rates(self) -> tuple[float, ...]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from clipvil.verbs._counts import at_least_one
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
@@ -40,11 +42,10 @@ class Verb:
         from clipvil import encoders, progress
         from clipvil.errors import UsageError
 
-        for number in (self.batch_size, self.shard_pictures, self.processes, self.limit):
-            if number is not None and number < 1:
-                raise UsageError(
-                    "--batch-size, --shard-pictures, --processes and --limit are at least 1"
-                )
+        at_least_one(
+            batch_size=self.batch_size, shard_pictures=self.shard_pictures,
+            processes=self.processes, limit=self.limit,
+        )  # fmt: skip
         encoders.parse(self.encoder)  # before the seconds that torch takes
 
         import torch

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import tyro
 
+from clipvil.verbs._counts import at_least_one
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verb:
@@ -23,12 +25,10 @@ class Verb:
         """Score once; a run that is scored already is read, not answered again."""
         import json
 
+        at_least_one(limit=self.limit)
         from clipvil import api, progress
-        from clipvil.errors import UsageError
         from clipvil.evaluate.run import read_plan
 
-        if self.limit is not None and self.limit < 1:
-            raise UsageError("--limit is at least 1")
         result = api.evaluate(self.folder, limit=self.limit)
         if self.json:
             print(json.dumps(result))

@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 
 from clipvil.errors import UsageError
+from clipvil.verbs._counts import at_least_one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class Verb:
         """Draw, and say what was said."""
         import json
 
+        at_least_one(limit=self.limit)
         from clipvil import api, progress
 
         if self.image is not None:

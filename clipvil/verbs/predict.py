@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 
 from clipvil.errors import UsageError
+from clipvil.verbs._counts import at_least_one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class Verb:
 
     def run(self) -> int:
         """Answer and say where the answers went."""
+        at_least_one(limit=self.limit)
         from clipvil import api, progress
         from clipvil.evaluate.predict import ways
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from clipvil.errors import UsageError
+from clipvil.verbs._counts import at_least_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,8 +57,7 @@ class Verb:
 
         from clipvil import files, progress, tasks
 
-        if self.limit is not None and self.limit < 1:
-            raise UsageError("--limit is at least 1")
+        at_least_one(limit=self.limit)
         task = tasks.load(self.task)
         data = self.data(task)
         given = [path for path in (self.predictions, self.compare) if path is not None]

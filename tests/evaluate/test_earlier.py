@@ -56,6 +56,12 @@ def test_another_comparison_is_refused_before_anything_is_done(root: Path) -> No
         assert differs in str(e.value)
 
 
+def test_a_comparison_of_nothing_is_refused(root: Path) -> None:
+    for given in ({"limit": -5}, {"limit": 0}, {"jobs": 0}, {"seeds": 0}):
+        with pytest.raises(UsageError, match=f"--{next(iter(given))}: at least 1"):
+            asked(root, **given)
+
+
 def test_more_of_the_same_joins_what_is_there(root: Path) -> None:
     asked(root, encoders=["tiny:random", "tiny:clip"], shots=["7"], seeds=1, beside=["probe"])
 

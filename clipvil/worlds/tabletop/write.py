@@ -85,8 +85,10 @@ def check(
 
     Raises
         UsageError: a size that is not 64 to 128 pixels, negative numbers, too many pictures, fewer
-            than two houses, or a task that the world has no files for
+            than two houses, no task, or one that the world has no files for
     """
+    if not tasks:
+        raise UsageError(f"no tasks: name at least one of {', '.join((*BOOKS, HOUSES))}")
     for task in tasks:
         if task not in BOOKS and task != HOUSES:
             raise unknown("task of the embedded world", task, (*BOOKS, HOUSES))
