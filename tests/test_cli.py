@@ -35,6 +35,26 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
     assert f"usage: clipvil {verb}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("verb", "action", "takes", "leaves"),
+    [
+        ("data", "check", "--json", "--only"),
+        ("data", "get", "--only", "--houses"),
+        ("data", "make", "--houses", "--only"),
+        ("features", "info", "--json", "--out"),
+        ("features", "convert", "--name", "STORE STORE"),
+        ("features", "diff", "--limit", "--name"),
+    ],
+)
+def test_the_help_of_an_action_is_of_what_it_takes(
+    verb: str, action: str, takes: str, leaves: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(verb, action, "--help") == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: clipvil {verb} {action} ")
+    assert takes in said and leaves not in said
+
+
 @pytest.mark.parametrize("verb", verbs.names())
 def test_a_bad_option_is_bad_usage(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert status(verb, "--nonsense-option", "3") == 2

@@ -53,8 +53,10 @@ def test_help_and_errors_load_nothing_heavy() -> None:
     program = """
 import sys
 from clipvil import cli, verbs
+actions = ["data", "get", "--help"], ["features", "convert", "--help"]
 bad = ["score", "vqa3", "--predictions", "x"], ["data", "check", "--task", "vqa3", "--data", "."]
-for given in (["--help"], ["nonsense"], *bad, *([name, "--help"] for name in verbs.names())):
+every = [[name, "--help"] for name in verbs.names()]
+for given in (["--help"], ["nonsense"], *bad, *actions, *every):
     try:
         cli.main(given)
     except SystemExit:

@@ -12,6 +12,7 @@ from clipvil.core import Answer, Data, Metric, Said
 from clipvil.evaluate.score import score
 from clipvil.files import read_json, read_jsonl, write_json, write_jsonl
 from tests.command import run as printed_by
+from tests.command import told
 
 TASK = tasks.load("vqa2")
 
@@ -230,12 +231,11 @@ def test_a_world_is_made_where_there_is_nothing_else(
     assert [path.name for path in (tmp_path / "own").iterdir()] == ["train.jsonl"]
 
 
-def test_data_needs_to_be_told_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_needs_to_be_told_what() -> None:
     for given, code, message in (
-        (["check", "--data", "."], 2, "needs --task"),
+        (["check", "--data", "."], 2, "--task STR"),
         (["check", "--task", "vqa2", "--data", "nowhere"], 1, "no data folder nowhere"),
-        (["make", "--data", "."], 2, "needs a world: tabletop"),
+        (["make", "--data", "."], 2, "{tabletop}"),
         (["make", "tabletop", "--data", ".", "--train", "0"], 2, "at least 1"),
     ):
-        assert cli.run("data", given) == code
-        assert message in capsys.readouterr().err
+        assert message in told("data", *given, code=code)[1]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from clipvil.errors import UsageError
+from clipvil.verbs._counts import at_least_one
 
 if TYPE_CHECKING:
     from clipvil.core import OfficialFile
@@ -19,70 +20,23 @@ QUIET: dict[str, Any] = {"help_behavior_hint": ""}  # an empty default tells not
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verb:
-    """Check which of a task's files are there, get those that may be had, or make a world."""
+class Check:
+    """Say what is there, what is missing and where to get it."""
 
-    action: Positional[Literal["check", "get", "make"]]
-    """check: what is there, what is missing and where to get it; get: download it, going on where
-    it was interrupted; make: write a made world"""
-    world: Annotated[Positional[str | None], arg(metavar="[tabletop]", **QUIET)] = None
-    """make: the world to make"""
+    task: str
+    """the task whose files are looked for (see `clipvil list tasks`)"""
     data: Path
     """the data folder"""
-    task: str | None = None
-    """check and get: the task whose files are looked for"""
-    only: Annotated[tuple[str, ...], arg(**QUIET)] = ()
-    """get: files, as ROLE or ROLE/SPLIT such as questions/val; all but the pictures by default"""
-    from_: Annotated[str, arg(name="from", **QUIET)] = ""
-    """get: address of a mirror that has the files under the names of their official address"""
-    tasks: tuple[str, ...] = ("vqa2", "coco_caption", "snli_ve", "vcr", "gqa")
-    """make: the tasks that the world has files for, all about the same pictures; r2r, which is to
-    be named, has houses of its own"""
-    houses: int = 6
-    """make: houses for r2r, a third of them unseen in training"""
-    seed: int = 0
-    """make: decides the scenes"""
-    train: int = 4_000
-    """make: pictures for training"""
-    val: int = 500
-    """make: pictures for scoring, in each drawing style"""
     json: bool = False
     """print JSON"""
 
     def run(self) -> int:
-        """Check, get or make."""
-        if self.action == "make":
-            return self.make()
-        if self.task is None:
-            raise UsageError(f"data {self.action} needs --task; `clipvil list tasks` shows them")
-        return self.check(self.task) if self.action == "check" else self.get(self.task)
-
-    def make(self) -> int:
-        """Write the embedded world in the official formats."""
-        from clipvil import progress
-        from clipvil.worlds import tabletop
-
-        if self.world != "tabletop":
-            raise UsageError("data make needs a world: tabletop")
-        if self.train < 1 or self.val < 1:
-            raise UsageError("--train and --val are at least 1")
-        asked: dict[str, Any] = {
-            "seed": self.seed, "train": self.train, "val": self.val, "tasks": [*self.tasks],
-            "houses": self.houses,
-        }  # fmt: skip
-        tabletop.check(**asked)
-        claim(self.data, asked)
-        tabletop.write(self.data, **asked)
-        progress.say(f"wrote the {self.world} world to {self.data}")
-        return 0
-
-    def check(self, name: str) -> int:
         """Print what is there; 1 if fitting or reporting could not be done with it."""
         import json
 
         from clipvil import tasks
 
-        task = tasks.load(name)
+        task = tasks.load(self.task)
         if not self.data.is_dir():
             raise ValueError(f"no data folder {self.data}")
         from clipvil.evaluate.inventory import inventory  # after what is cheaply found wrong
@@ -91,16 +45,32 @@ class Verb:
         print(json.dumps(found, indent=1) if self.json else told(found))
         return 0 if found["complete"] else 1
 
-    def get(self, name: str) -> int:
-        """Download; 1 if a file is still missing."""
+
+@dataclass(frozen=True, kw_only=True)
+class Get:
+    """Download what may be had; goes on where it was."""
+
+    task: str
+    """the task whose files are fetched (see `clipvil list tasks`)"""
+    data: Path
+    """the data folder"""
+    only: Annotated[tuple[str, ...], arg(**QUIET)] = ()
+    """files, as ROLE or ROLE/SPLIT such as questions/val; all but the pictures by default"""
+    from_: Annotated[str, arg(name="from", **QUIET)] = ""
+    """address of a mirror that has the files under the names of their official address"""
+    json: bool = False
+    """print JSON"""
+
+    def run(self) -> int:
+        """Download and say what came of each file; 1 if one is still missing."""
         import json
 
         from clipvil import tasks
         from clipvil.download import get as getting
 
-        task = tasks.load(name)
+        task = tasks.load(self.task)
         if not any(file.download or file.gate for file in task.files):
-            raise UsageError(f"{name} has nothing to download: {task.files[0].source}")
+            raise UsageError(f"{self.task} has nothing to download: {task.files[0].source}")
         chosen = getting.wanted(task, self.only)
         outcomes = getting.get(chosen, self.data, base=self.from_)
         if self.json:
@@ -111,6 +81,54 @@ class Verb:
             if not self.only and task.archives:
                 print(offered(task.archives))
         return 1 if any(outcome.left_to_do for outcome in outcomes) else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Make:
+    """Write a made world in the official formats; goes on where it was."""
+
+    world: Positional[Literal["tabletop"]]
+    """the world to make"""
+    data: Path
+    """a new or an empty folder"""
+    tasks: tuple[str, ...] = ("vqa2", "coco_caption", "snli_ve", "vcr", "gqa")
+    """what it has files for, all about the same pictures; r2r, which is to be named, has houses of
+    its own"""
+    houses: int = 6
+    """houses for r2r, a third of them unseen in training"""
+    seed: int = 0
+    """decides the scenes"""
+    train: int = 4_000
+    """pictures for training"""
+    val: int = 500
+    """pictures for scoring, in each drawing style"""
+
+    def run(self) -> int:
+        """Write it."""
+        from clipvil import progress
+        from clipvil.worlds import tabletop
+
+        at_least_one(train=self.train, val=self.val)
+        asked: dict[str, Any] = {
+            "seed": self.seed, "train": self.train, "val": self.val, "tasks": [*self.tasks],
+            "houses": self.houses,
+        }  # fmt: skip
+        tabletop.check(**asked)
+        claim(self.data, asked)
+        tabletop.write(self.data, **asked)
+        progress.say(f"wrote the {self.world} world to {self.data}")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """Check which of a task's files are there, get those that may be had, or make a world."""
+
+    action: Check | Get | Make
+
+    def run(self) -> int:
+        """What the action gives."""
+        return self.action.run()
 
 
 def claim(folder: Path, asked: dict[str, Any]) -> None:

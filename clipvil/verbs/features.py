@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import tyro
+from tyro.conf import Positional, arg
 
 from clipvil.errors import UsageError
+from clipvil.verbs._counts import at_least_one
 
 if TYPE_CHECKING:
     from clipvil.features.store import Store
@@ -16,62 +18,55 @@ if TYPE_CHECKING:
 WORST = 10  # pictures that a comparison names
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verb:
-    """Say what is in feature stores, verify or compare them, or convert features into one."""
+Stores = Annotated[
+    Positional[tuple[Path, ...]], arg(metavar="STORE [STORE ...]", help_behavior_hint="")
+]
 
-    action: tyro.conf.Positional[Literal["info", "verify", "diff", "convert"]]
-    """info: what is in it; verify: whether every bit is as it was written; diff: two stores picture
-    by picture; convert: a .tsv or .h5 file or a folder of .npy, .npz or .pth into a store"""
-    stores: Annotated[
-        tyro.conf.Positional[tuple[Path, ...]],
-        tyro.conf.arg(metavar="PATH [PATH ...]", help_behavior_hint=""),
-    ]
-    """folders that `encode` or `convert` wrote; for convert the file or folder of features"""
-    out: Path | None = None
-    """convert: folder of the store"""
-    name: str | None = None
-    """convert: what made the features, such as butd-36; stores of one name are one set"""
-    pooled: Path | None = None
-    """convert: folder of pooled vectors, ID.npy each"""
-    images: Path | None = None
-    """convert: the pictures, for their sizes; a grid then spans the whole picture"""
-    dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
-    """convert: how features are stored"""
-    limit: int | None = None
-    """diff and convert: only the first so many pictures"""
+
+@dataclass(frozen=True, kw_only=True)
+class Info:
+    """Say what is in stores."""
+
+    stores: Stores
+    """folders that `encode` or `features convert` wrote"""
     json: bool = False
     """print JSON"""
 
     def run(self) -> int:
-        """Look at every store; 1 if something is wrong with one."""
+        """Look at every store; 1 if one cannot be read."""
+        return looked(self.stores, info, as_json=self.json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verify:
+    """See whether every bit of stores is as it was written."""
+
+    stores: Stores
+    """folders that `encode` or `features convert` wrote"""
+    json: bool = False
+    """print JSON"""
+
+    def run(self) -> int:
+        """Read every store from front to back; 1 if something is wrong with one."""
+        return looked(self.stores, verified, as_json=self.json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diff:
+    """Compare two stores picture by picture."""
+
+    stores: Annotated[Positional[tuple[Path, Path]], arg(metavar="STORE STORE")]
+    """folders that `encode` or `features convert` wrote"""
+    limit: int | None = None
+    """only the first so many pictures"""
+    json: bool = False
+    """print JSON"""
+
+    def run(self) -> int:
+        """Compare; 1 if a picture could not be compared or is in one only."""
         import json
 
-        if self.limit is not None and self.limit < 1:
-            raise UsageError("--limit is at least 1")
-        if self.action == "convert":
-            return self.convert()
-        given = [self.out, self.name, self.pooled, self.images]
-        if any(option is not None for option in given):
-            raise UsageError("--out, --name, --pooled and --images belong to features convert")
-        if self.action == "diff":
-            return self.diff()
-        if not self.stores:
-            raise UsageError(f"features {self.action} needs the folder of a store")
-        look = info if self.action == "info" else verified
-        rows = [look(path) for path in self.stores]
-        if self.json:
-            print(json.dumps(rows, indent=1))
-        else:
-            print("\n\n".join(map(told, rows)))
-        return 1 if any(row["problems"] for row in rows) else 0
-
-    def diff(self) -> int:
-        """Compare two stores; 1 if a picture could not be compared or is in one only."""
-        import json
-
-        if len(self.stores) != 2:
-            raise UsageError("features diff needs the folders of two stores")
+        at_least_one(limit=self.limit)
         from clipvil.features.store import Store
 
         first, second = (Store(path) for path in self.stores)
@@ -83,21 +78,42 @@ class Verb:
         apart = row["only in the first"] or row["only in the second"] or row["not compared"]
         return 1 if apart else 0
 
-    def convert(self) -> int:
-        """Convert features; 1 if an entry was broken."""
+
+@dataclass(frozen=True, kw_only=True)
+class Convert:
+    """Make a store of features in another format; goes on where it was."""
+
+    source: Annotated[Positional[Path], arg(metavar="PATH")]
+    """a .tsv or .h5 file, or a folder of .npy, .npz or .pth"""
+    out: Path
+    """folder of the store"""
+    name: str
+    """what made the features, such as butd-36; stores of one name are one set"""
+    pooled: Path | None = None
+    """folder of pooled vectors, ID.npy each"""
+    images: Path | None = None
+    """the pictures, for their sizes; a grid then spans the whole picture"""
+    dtype: Literal["fp16", "bf16", "fp32"] = "fp16"
+    """how features are stored"""
+    limit: int | None = None
+    """only the first so many pictures"""
+    json: bool = False
+    """print JSON"""
+
+    def run(self) -> int:
+        """Convert and say what was left out; 1 if an entry was broken."""
         import json
         from dataclasses import asdict
 
         from clipvil import progress
 
-        if len(self.stores) != 1 or self.out is None or not self.name:
-            raise UsageError(
-                "features convert needs one file or folder, --out STORE and --name NAME"
-            )
+        at_least_one(limit=self.limit)
+        if not self.name:
+            raise UsageError("--name is empty: say what made the features, such as butd-36")
         from clipvil.features.convert import Given, convert
 
         given = Given(
-            source=self.stores[0],
+            source=self.source,
             name=self.name,
             dtype=self.dtype,
             pooled=self.pooled,
@@ -115,6 +131,31 @@ class Verb:
             f"{progress.duration(done.seconds)}; {len(done.failures)} left out"
         )
         return 1 if done.failures else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verb:
+    """Say what is in feature stores, verify or compare them, or convert features into one."""
+
+    action: Info | Verify | Diff | Convert
+
+    def run(self) -> int:
+        """What the action gives."""
+        return self.action.run()
+
+
+def looked(stores: Sequence[Path], look: Callable[[Path], dict[str, Any]], *, as_json: bool) -> int:
+    """Print what is found in every store; 1 if something is wrong with one."""
+    import json
+
+    if not stores:
+        raise UsageError("name the folder of a store")
+    rows = [look(path) for path in stores]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    else:
+        print("\n\n".join(map(told, rows)))
+    return 1 if any(row["problems"] for row in rows) else 0
 
 
 def verified(path: Path) -> dict[str, Any]:

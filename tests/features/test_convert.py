@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from clipvil import cli
 from clipvil.features import legacy
 from clipvil.features.convert import Given, convert
 from clipvil.features.lookup import Lookup
 from clipvil.features.store import Store
+from tests.command import run
 from tests.features.legacy_files import (
     BUTD,
     LXMERT,
@@ -150,5 +150,5 @@ def test_what_is_no_source_says_so(tmp_path: Path) -> None:
     ):  # fmt: skip
         with pytest.raises((ValueError, FileNotFoundError), match=said):
             legacy.find(tmp_path / name)
-    assert cli.run("features", ["convert", str(tmp_path / "a.tsv")]) == 2
-    assert cli.run("features", ["info", str(tmp_path), "--name", "x"]) == 2
+    run("features", "convert", str(tmp_path / "a.tsv"), code=2)
+    run("features", "info", str(tmp_path), "--name", "x", code=2)
