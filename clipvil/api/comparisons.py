@@ -132,6 +132,7 @@ def run(
 
     hands = Workers(comparison.jobs) if workers is None else nullcontext(workers)
     with locked(comparison.out), hands as at_work:
+        started = earlier.started(comparison)
         if lost := earlier.left_out(comparison):
             progress.say(lost)
         needed = not all(map(is_given, comparison.encoders))
@@ -146,9 +147,11 @@ def run(
         results = comparison.out / RESULTS
         before = results.read_bytes() if results.is_file() else None
         write_records(results, records)
-        told = earlier.again(comparison, about(comparison, gathered, done, command), before)
+        told = about(comparison, gathered, done, command, started)
+        told = earlier.again(comparison, told, before)
         write_about(comparison.out / ABOUT, told)
         page.write(comparison.out, records, [told])
+        (comparison.out / earlier.STARTED).unlink()
     return records
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from clipvil import progress
@@ -106,6 +105,7 @@ def about(
     gathered: Mapping[str, Seen],
     plans: Sequence[Plan],
     command: str,
+    started: str,
 ) -> About:
     """How the comparison came to be; `gathered` are the encoders by name."""
     source = comparison.source
@@ -145,7 +145,7 @@ def about(
         hardware=f"{platform.machine()}, {processes} of one thread",
         encoders=[_cost(name, some) for name, some in gathered.items()],
         baseline=comparison.baseline,
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        started=started,
         notes=notes,
         examples=shown(comparison, plans),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -11,8 +12,10 @@ from clipvil.errors import UsageError
 from clipvil.evaluate.compare import ASKED, Comparison
 from clipvil.evaluate.result import ABOUT, RESULTS, About, Cell, read_about, read_records
 from clipvil.evaluate.run import plainly, source_to_json
-from clipvil.files import read_json
+from clipvil.files import read_json, write_json
 from clipvil.train.recipe import plain
+
+STARTED = ".started.json"  # there until the results tell it, hidden from who looks for those
 
 
 def check(comparison: Comparison) -> None:
@@ -93,6 +96,15 @@ def left_out(comparison: Comparison) -> str:
         f"{comparison.out}/report.html told of {', '.join(gone)} and no longer will; what is "
         f"trained stays, and {' '.join(back)} brings it back"
     )
+
+
+def started(comparison: Comparison) -> str:
+    """When the work that the folder's report will tell of began, interruptions or not."""
+    note = comparison.out / STARTED
+    if not note.is_file():
+        write_json(note, datetime.now(UTC).isoformat(timespec="seconds"))
+    moment: str = read_json(note, str)
+    return moment
 
 
 def again(comparison: Comparison, about: About, before: bytes | None) -> About:

@@ -214,7 +214,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     hardware: str
     encoders: list[EncoderCost]
     baseline: str
-    started: str | None = None  # ISO 8601
+    started: str | None = None  # ISO 8601; interrupted work began but once
     notes: list[str] = msgspec.field(default_factory=list)
     examples: list[Shown] = msgspec.field(default_factory=list)
 

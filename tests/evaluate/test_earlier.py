@@ -1,6 +1,7 @@
 """What a comparison finds in its folder: another one is refused, what is left out is told."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from clipvil.evaluate.result import (
     write_records,
 )
 from clipvil.evaluate.run import Arm, begin
+from clipvil.files import write_json
 from clipvil.recipes import load
 
 
@@ -86,6 +88,15 @@ def test_what_the_report_told_and_will_not_is_said(root: Path, tmp_path: Path) -
     assert earlier.left_out(replace(now, encoders=("tiny:random", "tiny:clip"))) == ""
     with pytest.raises(UsageError, match="task vqa2, not gqa"):
         asked(root, task="gqa", out=tmp_path)
+
+
+def test_what_was_interrupted_keeps_when_it_was_begun(root: Path, tmp_path: Path) -> None:
+    now = replace(asked(root), out=tmp_path)
+    before = datetime.now(UTC).replace(microsecond=0)
+    first = earlier.started(now)
+    assert before <= datetime.fromisoformat(first) <= datetime.now(UTC)
+    write_json(tmp_path / earlier.STARTED, "2026-11-22T13:33:24+00:00")
+    assert earlier.started(now) == "2026-11-22T13:33:24+00:00"
 
 
 def test_the_same_again_keeps_when_it_was_begun(root: Path, tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ import torch
 
 from clipvil import api, encoders, recipes, tasks
 from clipvil.core import Data, UsageError
-from clipvil.evaluate import eyes, splits
+from clipvil.evaluate import earlier, eyes, splits
+from clipvil.evaluate.result import ABOUT, read_about
 from clipvil.evaluate.run import read_plan
 from clipvil.features.encode import encode
-from clipvil.files import read_json, read_jsonl
+from clipvil.files import read_json, read_jsonl, write_json
 from clipvil.models import mcan
 from clipvil.train import keep
 from clipvil.train.recipe import Recipe, Stage
@@ -106,14 +107,17 @@ def test_compare_stores_nothing_where_pictures_are_encoded_in_the_loop(
     estimate = api.estimate(comparison)
     assert estimate.feature_bytes == 0 and estimate.pictures == {"tiny:clip": 0}
     assert estimate.encode_seconds == 0 < estimate.train_seconds
+    write_json(root / "out" / earlier.STARTED, "2026-11-22T13:33:24+00:00")  # and interrupted
     api.run(comparison)
     assert not (root / "out" / "stores").exists()
     arms = {row.get("encoder") for row in read_jsonl(root / "out" / "results.jsonl")}
     beside = {f"tiny:clip, {row}" for row in ("pictures shuffled", "linear probe", "zero-shot")}
     assert {"tiny:clip", "text only", "answer prior", *beside} <= arms
-    told = (root / "out" / "about.json").read_text()
-    assert ("LoRA of rank 2" in told) == (sight == "lora")
-    assert "1 pictures could not be read and were shown as empty" in told
+    told = read_about(root / "out" / ABOUT)
+    assert any("LoRA of rank 2" in note for note in told.notes) == (sight == "lora")
+    assert "1 pictures could not be read and were shown as empty." in told.notes
+    assert told.started == "2026-11-22T13:33:24+00:00"
+    assert not (root / "out" / earlier.STARTED).exists(), "what comes next begins anew"
 
 
 def preview(root: Path, sight: Any, encoder: str) -> dict[str, Any]:

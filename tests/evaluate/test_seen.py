@@ -147,7 +147,7 @@ def test_they_are_compared(exported: Path, capsys: pytest.CaptureFixture[str]) -
     for row in ("", ", linear probe"):
         assert values[names[0] + row] == values[names[1] + row], "they hold the same numbers"
     assert any(r.encoder == names[1] and r.value == 0 for r in records if isinstance(r, Difference))
-    cost = about(comparison, gathered, done, "").encoders[1]
+    cost = about(comparison, gathered, done, "", "").encoders[1]
     assert cost.name == names[1] and cost.width and cost.bytes_per_picture
     assert cost.parameters is cost.seconds_per_1000 is cost.grid is None
 
@@ -188,7 +188,7 @@ def test_views_of_walks_are_compared(tmp_path: Path) -> None:
     done = cells(comparison, gathered)
     assert {plan.arm.name for plan in done} >= {name, f"{name}, pictures shuffled", "text only"}
     assert len(collect(comparison, done)) == len(done)
-    told = about(comparison, gathered, done, "")
+    told = about(comparison, gathered, done, "", "")
     assert told.encoders[0].seconds_per_1000 is None
     walked = {plan.arm.name for plan in done if plan.arm.control in (None, "text")}
     for example in told.examples:
