@@ -10,17 +10,19 @@ from typing import TypeVar
 T = TypeVar("T")
 
 plain = False  # set where another process shows the bar
+silent = False  # set where another process tells all of it
 EVERY = 10.0  # seconds between plain lines
 
 
 def say(message: str) -> None:
     """A line for the person watching, on stderr so that figures on stdout stay clean."""
-    print(message, file=sys.stderr, flush=True)
+    if not silent:
+        print(message, file=sys.stderr, flush=True)
 
 
 def track(items: Iterable[T], what: str, *, total: int, weight: int = 1) -> Iterator[T]:
     """Pass items on, telling how far it is; `weight` is the number of `what` an item stands for."""
-    if sys.stderr.isatty() and not plain:
+    if sys.stderr.isatty() and not (plain or silent):
         yield from _bar(items, what, total, weight)
         return
     start = last = time.monotonic()
@@ -62,7 +64,7 @@ def transfer(
     chunks: Iterable[bytes], what: str, *, done: int, total: int | None
 ) -> Iterator[bytes]:
     """Pass bytes on, telling how many have come, how fast, and when the rest will have."""
-    if sys.stderr.isatty() and not plain:
+    if sys.stderr.isatty() and not (plain or silent):
         yield from _transfer_bar(chunks, what, done, total)
         return
     start = last = time.monotonic()

@@ -15,6 +15,18 @@ def test_figures_are_told_as_a_person_says_them() -> None:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
+def test_where_another_process_speaks_nothing_is_said(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    monkeypatch.setattr(progress, "silent", True)
+    assert list(progress.track([1, 2], "cells", total=2)) == [1, 2]
+    progress.say("done")
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
 @pytest.mark.parametrize("total", [None, 1_000])
 def test_bytes_pass_unchanged(
     terminal: bool, total: int | None, monkeypatch: pytest.MonkeyPatch,

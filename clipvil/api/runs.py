@@ -45,6 +45,7 @@ def train(
     from clipvil.features.lookup import gather
     from clipvil.train.fit import processes
 
+    progress.silent = not processes().is_main_process  # under torchrun one process speaks
     made, source = asked(recipe, task, data, files)
 
     def planned(arm: Arm) -> Plan:
