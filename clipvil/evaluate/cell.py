@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,17 +56,24 @@ def unfold(plan: Plan) -> Scene:
     task = plan.source.load()
     fitting = splits.part(plan.source, task.splits.fit)
     chosen = splits.select(plan.source, plan.recipe.select)
-    fit_clusters = protocol.clusters(fitting.examples)
-    select_clusters = None if chosen is None else protocol.clusters(chosen.examples)
-    shots = protocol.Shots(plan.shots)
-    whole = protocol.available(fit_clusters, select_clusters)
-    seeds = protocol.seeds(shots, whole, plan.repetition)
     split = task.splits.fit
     if chosen is not None:
         split = str(splits.selected_on(plan.source, plan.recipe.select))
+    return Scene(task, *_drawn(fitting, chosen, split, plan.shots, plan.repetition))
+
+
+@lru_cache(maxsize=8)  # cells of a size and a seed differ in encoders and learning rates
+def _drawn(
+    fitting: splits.Part, chosen: splits.Part | None, split: str, amount: str, repetition: int
+) -> tuple[protocol.Seeds, protocol.Subset, splits.Part, splits.Part]:
+    fit_clusters = protocol.clusters(fitting.examples)
+    select_clusters = None if chosen is None else protocol.clusters(chosen.examples)
+    shots = protocol.Shots(amount)
+    whole = protocol.available(fit_clusters, select_clusters)
+    seeds = protocol.seeds(shots, whole, repetition)
     subset = protocol.subset(fit_clusters, select_clusters, shots, seeds.data, split)
     select = (chosen or fitting).rows(subset.select)
-    return Scene(task, seeds, subset, fitting.rows(subset.fit), select)
+    return seeds, subset, fitting.rows(subset.fit), select
 
 
 def fit_cell(plan: Plan, *, aloud: bool = False) -> Fitted | None:
@@ -92,11 +100,13 @@ def stage_folder(run: Path, number: int, stages: int) -> Path:
 
 def _fit(plan: Plan, done: Path, *, aloud: bool) -> Fitted | None:
     scene, folder = unfold(plan), plan.folder
-    known = answers.learn(scene.task, scene.fit.examples, plan.recipe.config)
+    known = None
+    if not done.is_file():
+        known = answers.learn(scene.task, scene.fit.examples, plan.recipe.config)
     with processes().main_process_first():
-        content = splits.digest([scene.fit, scene.select])
+        content = splits.digest(scene.fit, scene.select)
         begin(plan, scene.task.version, scene.seeds, manifest(plan, scene), content)
-    if done.is_file():
+    if known is None:
         (folder / "last.safetensors").unlink(missing_ok=True)
         return fitted_in(folder)
     write_json(folder / VOCABULARY, known.facts)
@@ -210,7 +220,7 @@ def score_cell(plan: Plan) -> None:
     """Answer the report split and its shifts, once; official submissions, then `result.json`."""
     start, task = time.monotonic(), plan.source.load()
     asked = {
-        shift or task.splits.report: splits.digest([p]) for shift, p in splits.tests(plan.source)
+        shift or task.splits.report: splits.digest(p) for shift, p in splits.tests(plan.source)
     }
     answered = plan.folder / "answered.json"  # the tests that `result.json` is of
     if answered.is_file() and read_json(answered) == asked:
