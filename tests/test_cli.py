@@ -78,6 +78,12 @@ def test_a_limit_leaves_something(given: list[str], capsys: pytest.CaptureFixtur
         assert capsys.readouterr().err == "clipvil: --limit: at least 1\n"
 
 
+def test_a_seed_below_zero_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["train", "tabletop_mcan", "--data", ".", "--encoder", "tiny:clip", "--seed", "-1"]
+    assert status(*given) == 2
+    assert capsys.readouterr().err == "clipvil: --seed: at least 0\n"
+
+
 def test_a_bad_verb_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("scor") == 2
     assert "unknown verb 'scor'; nearest: score" in capsys.readouterr().err

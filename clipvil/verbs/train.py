@@ -63,6 +63,8 @@ class Verb:
 
     def run(self) -> int:
         """Encode what is missing, fit, say what came out."""
+        if self.seed < 0:
+            raise UsageError("--seed: at least 0")
         from clipvil import api, progress, recipes
         from clipvil.evaluate.cell import fitted_in, stage_folder
         from clipvil.features.lookup import slug
