@@ -7,6 +7,8 @@ A cell is drawn as the part of the picture it stands for; what the encoder did n
 
 from __future__ import annotations
 
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from clipvil import pictures
+from clipvil import pictures, progress
 from clipvil.core import UsageError
 from clipvil.explain.captions import Looks
 from clipvil.features.lookup import Affine
@@ -27,8 +29,9 @@ FORMATS = (".png", ".svg", ".pdf")
 SIDE = 240  # pixels of a picture's longer side
 ABREAST = 8  # words in a line
 PANEL = 1.35  # inches
-ROWS = ("attention", "gradient × input")
+ROWS = ("attention", "gradient\n× input")
 FOR, AGAINST = (np.array(colour) / 255.0 for colour in ((227, 83, 0), (0, 92, 200)))
+GLYPH = re.compile(r"Glyph (\d+) ")  # of matplotlib's warning
 MOST = 0.85  # share of colour where a cell has the most
 
 
@@ -44,14 +47,23 @@ def checked(out: Path) -> Path:
 
 
 def draw(looks: Looks, picture: Path, out: Path) -> None:
-    """Write the strip, as PNG, SVG or PDF by the name of `out`."""
+    """Write the strip, as PNG, SVG or PDF by the name of `out`.
+
+    Letters that no font here has are said, but in SVG, which its readers draw with their own fonts.
+    """
     shown = pictures.read(picture)
     scale = SIDE / max(shown.size)
     small = shown.resize([max(1, round(scale * side)) for side in shown.size])
-    with mpl.rc_context({"text.parse_math": False}):  # a dollar is a dollar
+    ways = {"text.parse_math": False, "svg.fonttype": "none"}  # a dollar is a dollar
+    with mpl.rc_context(ways), warnings.catch_warnings(record=True) as said:
+        warnings.filterwarnings("always", "Glyph .* missing")
         figure = drawn(looks, small, scale)
         with atomic(out) as temporary:
             figure.savefig(temporary, format=out.suffix[1:], dpi=130, bbox_inches="tight")
+    numbers = {int(number[1]) for one in said if (number := GLYPH.match(str(one.message)))}
+    if numbers and out.suffix != ".svg":
+        lacking = " ".join(map(chr, sorted(numbers)[:8]))
+        progress.say(f"no font here has {lacking}: in an .svg the reader's own fonts are taken")
 
 
 def drawn(looks: Looks, picture: Image.Image, scale: float) -> Figure:

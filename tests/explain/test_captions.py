@@ -11,8 +11,8 @@ from PIL import Image
 
 from clipvil import api, tasks
 from clipvil.core import UsageError
-from clipvil.explain.captions import looked
-from clipvil.explain.strip import checked, laid_over
+from clipvil.explain.captions import Looks, looked
+from clipvil.explain.strip import checked, draw, laid_over
 from tests.command import run as command
 from tests.models.captions import rows, small, some
 from tests.recipes.test_caption_tasks import small as recipe
@@ -58,12 +58,24 @@ def test_a_cell_lies_over_its_part_of_the_picture() -> None:
     assert over[0, 5].tolist() != over[0, 10].tolist()
 
 
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_letters_that_no_font_has_are_said(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "red.png")
+    heat = np.ones((2, 1, 1), np.float32)
+    looks = Looks("a \U0010fffd", ("a", "\U0010fffd"), heat, heat, (0.125, 0.0, 0.125, 0.0))
+    draw(looks, tmp_path / "red.png", out := tmp_path / f"strip.{kind}")
+    assert ("no font here has \U0010fffd: " in capsys.readouterr().err) == (kind == "png")
+    assert ("\U0010fffd" in out.read_text("utf-8", "ignore")) == (kind == "svg"), "text stays text"
+
+
 @pytest.mark.slow
 def test_a_run_is_explained(tmp_path: Path) -> None:
     tasks.load("caption").tiny(tmp_path / "data")
     made, run = recipe(), tmp_path / "run"
     few = replace(made.stages[0], least_steps=2, most_steps=2, validations=1)
-    made = replace(made, stages=(few,), config=replace(made.config, shortest=3))
+    made = replace(made, stages=(few,), config=replace(made.config, shortest=3, nucleus=0.9))
     api.train(made, task="caption", data=tmp_path / "data", encoder="tiny:random", out=run)
     picture = tmp_path / "wide.png"
     Image.effect_noise((96, 48), 80).convert("RGB").save(picture)
@@ -72,6 +84,7 @@ def test_a_run_is_explained(tmp_path: Path) -> None:
         command("explain", str(run), "--image", str(picture), "--out", str(strip), "--json")
     )
     assert [row["word"] for row in told["words"]] == told["caption"].split() != []
+    assert told["caption"] == api.predict(run, picture), "by the same lots"
     for row in told["words"]:
         assert np.sum(row["attention"]) == pytest.approx(1.0, abs=1e-5)
         assert np.shape(row["gradient"]) == np.shape(row["attention"])
