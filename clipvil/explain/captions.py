@@ -24,10 +24,11 @@ from torch import Tensor
 
 from clipvil import pictures
 from clipvil.answers.text import Known
-from clipvil.core import Example, UsageError
+from clipvil.core import UsageError
 from clipvil.data.captions import CaptionBatch
 from clipvil.evaluate import eyes
 from clipvil.evaluate.cell import restore
+from clipvil.evaluate.predict import put
 from clipvil.evaluate.run import read_known, read_plan
 from clipvil.features.lookup import Affine
 from clipvil.models import captioner
@@ -85,7 +86,7 @@ def look(folder: Path, picture: Path) -> Looks:
         raise UsageError(f"{folder} was trained without pictures: there is nothing to look at")
     pictures.require(picture)
     sight = eyes.sight(plan, statistics, {"it": picture}, encoder or eyes.encoder_of(plan))
-    example = Example(id="it", cluster="it", pictures=("it",))
+    example = put(plan.source.load(), "", ())  # lots are drawn by its id
     data = known.data([example], ["it"], sight, targets=False)
     batch = data.batch(np.zeros(1, np.int64)).to(next(model.parameters()).device)
     told = model.tell(batch)[0][:, :1]  # [1, 1, L]
