@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from clipvil.answers.base import build
-from clipvil.core import Answer, Example, Said, Task
+from clipvil.core import Answer, Example, Said, Task, UsageError
 from clipvil.data.captions import CaptionData, captions
 from clipvil.data.pieces import Pieces
 from clipvil.data.sight import Sight
 from clipvil.data.words import frequent_first, numbered, padded, split_words
+from clipvil.metrics import reward
 from clipvil.models.base import TextModel
 from clipvil.train.recipe import Recipe
 
@@ -66,7 +67,17 @@ class Known:
         return {"words": len(self.words)}
 
     def model(self, recipe: Recipe[Any], image_width: int, **more: int) -> nn.Module:
-        """A model that tells these words."""
+        """A model that tells these words.
+
+        Raises
+            UsageError: more than rewards can tell apart, and a stage learns from rewards
+        """
+        rewarded = any(stage.objective == "self_critical" for stage in recipe.stages)
+        if rewarded and len(self.words) >= reward.MOST:
+            raise UsageError(
+                f"a vocabulary of {len(self.words):,}: self-critical training takes "
+                f"{reward.MOST - 1:,} at most; name a smaller tokenizer, or train on words alone"
+            )
         return build(recipe, image_width, self.words, **more)
 
     def data(

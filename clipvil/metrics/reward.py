@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from clipvil.metrics.caption import LONGEST, SIGMA
 
 BITS = 16
+MOST = (1 << BITS) - 2  # the largest number of a word
 HASH = np.uint64(0x9E3779B97F4A7C15)  # Knuth's multiplicative hash: 2**64 over the golden ratio
 
 Ints = NDArray[np.int64]
@@ -44,8 +45,8 @@ def counted(captions: Ints) -> Counted:
     Raises
         ValueError: a word that is no number from 0 to 65,534
     """
-    if captions.size and not 0 <= captions.min() <= captions.max() < (1 << BITS) - 1:
-        raise ValueError("words are numbers from 0 to 65,534")
+    if captions.size and not 0 <= captions.min() <= captions.max() <= MOST:
+        raise ValueError(f"words are numbers from 0 to {MOST:,}")
     ended = captions == 0
     inside = np.cumsum(ended, axis=1) - ended == 0
     words = np.where(inside, captions + 1, 0).astype(np.uint64)  # [C, W]

@@ -165,6 +165,15 @@ def test_pieces_of_a_tokenizer_stand_for_words(tokenizer: Path) -> None:
     assert batch(found).words.shape[:2] == (3, 3)
 
 
+def test_more_words_than_rewards_count_are_refused_before_a_step_is_taken() -> None:
+    many = text.Known(text.Vocabulary(tuple(map(str, range(65_534))), ""), 6)
+    words = Recipe(model="captioner", config=CONFIG, stages=(Stage(),))
+    with torch.device("meta"):
+        many.model(words, 8)
+        with pytest.raises(UsageError, match=r"vocabulary of 65,534: self-critical .* 65,533"):
+            many.model(replace(words, stages=(Stage(), Stage(objective="self_critical"))), 8)
+
+
 def test_what_is_no_tokenizer_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no tokenizer file .*gone\.json"):
         known(tokenizer=str(tmp_path / "gone.json"))
