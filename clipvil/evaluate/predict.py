@@ -118,7 +118,10 @@ def answer_split(
     """
     plan = read_plan(folder)
     part, mark = asked(plan, data, split, limit)
-    said = _encoded_and_answered(plan, part, mark)
+    ready = prepared(plan, part, mark)
+    for name, reason in (ready.failures or {}).items():
+        progress.say(f"{name}: {reason}; it counts as empty")
+    said = answered(ready, part)
     plan.source.load().write(out, said)
     return len(said)
 
@@ -150,20 +153,26 @@ def answer_folder(folder: Path, out: Path, images: Path, limit: int | None) -> i
     if not isinstance(task.answer, Text):
         raise UsageError(f"{folder} tells no captions: give {ways(folder)}")
     found = dict([*named(images).items()][:limit])
-    broken = unreadable(found, torch.get_num_threads())
-    for name, reason in broken.items():
-        progress.say(f"no caption of {name}: {reason}")
     within = inside(plan, images)
     top = within or Path()
-    files = {str(top / name): path for name, path in found.items() if name not in broken}
+    files = {str(top / name): path for name, path in found.items()}
+    ready = prepared(
+        plan, splits.Part([], [*files], files), None if within is not None else _mark(images)
+    )
+    broken = ready.failures
+    if broken is None:
+        broken = unreadable(files, torch.get_num_threads())
+    for name, place in zip(found, files, strict=True):
+        if place in broken:
+            progress.say(f"no caption of {name}: {broken[place]}")
+    files = {place: path for place, path in files.items() if place not in broken}
     if not files:
         raise ValueError(f"no picture under {images} can be read")
     ids = called(task, [path.relative_to(images) for path in files.values()])
     examples = [
         Example(id=i, cluster=name, pictures=(name,)) for i, name in zip(ids, files, strict=True)
     ]
-    mark = _mark(images) if within is None else None
-    said = _encoded_and_answered(plan, splits.Part(examples, [*files], files), mark)
+    said = answered(ready, splits.Part(examples, [*files], files))
     task.write(out, said)
     return len(said)
 
@@ -190,9 +199,8 @@ def _mark(root: Path) -> str:
     return hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]
 
 
-def _encoded_and_answered(plan: Plan, part: splits.Part, mark: str | None) -> Mapping[str, Answer]:
+def answered(ready: Ready, part: splits.Part) -> Mapping[str, Answer]:
     """A run's answers to examples."""
-    ready = prepared(plan, part, mark)
     return answers_of(ready.plan, part, ready.known, ready.model, ready.statistics, ready.encoder)
 
 
@@ -204,12 +212,14 @@ class Ready(NamedTuple):
     model: nn.Module | None
     statistics: Statistics | None
     encoder: Encoder | None
+    failures: Mapping[str, str] | None  # pictures that stores have as broken; None without stores
 
 
 def prepared(plan: Plan, part: splits.Part, mark: str | None) -> Ready:
     """A run with its weights; pictures that no store of it has are encoded into one beside it."""
     known = read_known(plan)
     model, statistics, encoder = restore(plan, known)
+    failures: Mapping[str, str] | None = None
     if plan.arm.encoder is not None and encoder is None:
         names = part.files if eyes.walks(plan) else part.pictures
         wanted = {name: part.files[name] for name in names}
@@ -217,7 +227,7 @@ def prepared(plan: Plan, part: splits.Part, mark: str | None) -> Ready:
         if mark is None:
             where, also = plan.folder / "stores", plan.arm.stores
         found = gather(eyes.encoder_of(plan), wanted, where, also=also)
-        plan = replace(plan, arm=replace(plan.arm, stores=found.stores))
+        plan, failures = replace(plan, arm=replace(plan.arm, stores=found.stores)), found.failures
     elif eyes.reads_only(plan) and not eyes.walks(plan):
-        covered(plan.arm.name, eyes.features_of(plan), part.pictures)
-    return Ready(plan, known, model, statistics, encoder)
+        failures = covered(plan.arm.name, eyes.features_of(plan), part.pictures)
+    return Ready(plan, known, model, statistics, encoder, failures)

@@ -123,6 +123,17 @@ def test_it_is_trained_scored_and_asked_about_a_folder(
     assert "no caption of broken: " in capsys.readouterr().err
     names = {row["image_id"] for row in read_json(tmp_path / "captions.json")}
     assert "COCO_val2014_000000000300.jpg" in names, "not all are numbers: paths it is"
+    for picture in shown.iterdir():  # what was encoded is not opened again
+        about = picture.stat()
+        picture.write_bytes(b"?" * about.st_size)
+        os.utime(picture, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert api.predict_folder(run, tmp_path / "again.json", shown) == 4
+    assert "no caption of broken: " in capsys.readouterr().err
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "captions.json").read_bytes()
+    task.tiny(tmp_path / "other")
+    (tmp_path / "other" / "COCO_val2014_000000000300.jpg").write_bytes(b"broken")
+    assert api.predict_split(run, tmp_path / "other.json", data=tmp_path / "other") == 3
+    assert "000000000300: not a picture" in (err := capsys.readouterr().err) and "as empty" in err
     own = [Path("photos/000000000790.jpg"), Path("photos/000000000791.png")]
     assert called(task, own) == ["790", "791"]
     assert called(tasks.load("caption"), own) == [*map(str, own)], "only COCO's have numbers"
