@@ -147,15 +147,21 @@ def evaluate(run: str | Path, *, limit: int | None = None) -> dict[str, dict[str
 
 
 def predict(
-    run: str | Path, picture: str | Path, question: str = "", choices: Sequence[str] = ()
+    run: str | Path,
+    picture: str | Path,
+    question: str = "",
+    choices: Sequence[str] = (),
+    *,
+    tell: Mapping[str, Any] | None = None,
 ) -> str:
     """A run's answer to one question about one picture, from pixels; `choices` to choose from.
 
-    A captioner is asked no question, and tells its caption.
+    A captioner is asked no question, and tells its caption: as it was trained to, or, by `tell`,
+    with other `beams`, `length_power`, `longest`, `shortest`, `no_repeat`, `top_k`, `nucleus`.
     """
     from clipvil.evaluate.predict import answer_one
 
-    return answer_one(Path(run), Path(picture), question, choices)
+    return answer_one(Path(run), Path(picture), question, choices, tell)
 
 
 def predict_split(
@@ -165,21 +171,33 @@ def predict_split(
     data: str | Path | None = None,
     split: str | None = None,
     limit: int | None = None,
+    tell: Mapping[str, Any] | None = None,
 ) -> int:
-    """Write a run's answers to a split as the task's official submission; how many there are."""
+    """Write a run's answers to a split as the task's official submission; how many there are.
+
+    `tell` as in `predict`.
+    """
     from clipvil.evaluate.predict import answer_split
 
     root = None if data is None else Data(Path(data))
-    return answer_split(Path(run), Path(out), root, split, limit)
+    return answer_split(Path(run), Path(out), root, split, limit, tell)
 
 
 def predict_folder(
-    run: str | Path, out: str | Path, images: str | Path, *, limit: int | None = None
+    run: str | Path,
+    out: str | Path,
+    images: str | Path,
+    *,
+    limit: int | None = None,
+    tell: Mapping[str, Any] | None = None,
 ) -> int:
-    """Write a captioner's captions of all pictures under a folder; how many there are."""
+    """Write a captioner's captions of all pictures under a folder; how many there are.
+
+    `tell` as in `predict`.
+    """
     from clipvil.evaluate.predict import answer_folder
 
-    return answer_folder(Path(run), Path(out), Path(images), limit)
+    return answer_folder(Path(run), Path(out), Path(images), limit, tell)
 
 
 def explain(run: str | Path, picture: str | Path, out: str | Path | None = None) -> Looks:

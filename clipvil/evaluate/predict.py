@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, assert_never
+from typing import Any, NamedTuple, assert_never
 
 import torch
 from torch import nn
@@ -37,9 +37,19 @@ from clipvil.evaluate.seen import covered
 from clipvil.features.lookup import gather
 from clipvil.features.plan import named
 from clipvil.files.pictures import number
+from clipvil.registry import unknown
+
+TELLING = ("beams", "length_power", "longest", "shortest", "no_repeat", "top_k", "nucleus")
+Tell = Mapping[str, Any] | None  # those fields of a captioner's config, where not as it was trained
 
 
-def answer_one(folder: Path, picture: Path, question: str = "", choices: Sequence[str] = ()) -> str:
+def answer_one(
+    folder: Path,
+    picture: Path,
+    question: str = "",
+    choices: Sequence[str] = (),
+    tell: Tell = None,
+) -> str:
     """A fitted run's answer to a question about a picture, or its caption, encoded on the fly.
 
     Raises
@@ -47,7 +57,7 @@ def answer_one(folder: Path, picture: Path, question: str = "", choices: Sequenc
             a question to a captioner, or none to another
         ValueError: the picture cannot be read
     """
-    plan = read_plan(folder)
+    plan = telling(read_plan(folder), tell)
     if eyes.walks(plan):
         raise UsageError(f"{folder} walks through buildings: ask it for a split, with --out")
     if eyes.reads_only(plan):
@@ -68,6 +78,24 @@ def answer_one(folder: Path, picture: Path, question: str = "", choices: Sequenc
         return choices[told.index]
     assert isinstance(told, Said)
     return told.text
+
+
+def telling(plan: Plan, tell: Tell) -> Plan:
+    """A captioner's plan that tells in another way than it was trained with; beams draw no lots.
+
+    Raises
+        UsageError: what tells no captions, or no such way
+    """
+    if not tell:
+        return plan
+    if not isinstance(plan.source.load().answer, Text):
+        raise UsageError(f"{plan.folder} tells no captions: give {ways(plan.folder)}")
+    for name in tell:
+        if name not in TELLING:
+            raise unknown("way of telling", name, TELLING)
+    alone = {"top_k": 0, "nucleus": 0.0} if "beams" in tell else {}
+    config = replace(plan.recipe.config, **(alone | dict(tell)))
+    return replace(plan, recipe=replace(plan.recipe, config=config))
 
 
 def ways(folder: Path) -> str:
@@ -110,13 +138,13 @@ def put(task: Task, question: str, choices: Sequence[str]) -> Example:
 
 
 def answer_split(
-    folder: Path, out: Path, data: Data | None, split: str | None, limit: int | None
+    folder: Path, out: Path, data: Data | None, split: str | None, limit: int | None, tell: Tell
 ) -> int:
     """Write a run's answers to a split of its task; gives their number.
 
     Pictures that no store of the run has are encoded into one beside it.
     """
-    plan = read_plan(folder)
+    plan = telling(read_plan(folder), tell)
     part, mark = asked(plan, data, split, limit)
     ready = prepared(plan, part, mark)
     for name, reason in (ready.failures or {}).items():
@@ -139,7 +167,7 @@ def asked(
     return part, _mark(data.root)
 
 
-def answer_folder(folder: Path, out: Path, images: Path, limit: int | None) -> int:
+def answer_folder(folder: Path, out: Path, images: Path, limit: int | None, tell: Tell) -> int:
     """Write a run's captions of all pictures under a folder; gives their number.
 
     One that cannot be read is left out, and said.
@@ -148,7 +176,7 @@ def answer_folder(folder: Path, out: Path, images: Path, limit: int | None) -> i
         UsageError: the run is no captioner's
         ValueError: no picture can be read
     """
-    plan = read_plan(folder)
+    plan = telling(read_plan(folder), tell)
     task = plan.source.load()
     if not isinstance(task.answer, Text):
         raise UsageError(f"{folder} tells no captions: give {ways(folder)}")

@@ -110,6 +110,15 @@ def test_it_is_trained_scored_and_asked_about_a_folder(
     assert command("predict", str(run), "--image", str(picture)).strip() == said["300"].text  # type: ignore[union-attr]
     with pytest.raises(UsageError, match="leave --text out"):
         api.predict(run, picture, "what?")
+    some = ["predict", str(run), "--images", str(shown), "--limit", "1", "--out"]
+    for name, least, most in (("shortest", 6, 8), ("longest", 0, 2)):
+        command(*some, str(tmp_path / name), f"--config.{name}", "6" if least else "2")
+        (row,) = read_json(tmp_path / name)
+        assert least <= len(row["caption"].split()) <= most, "told otherwise than it was trained to"
+    told_by_lot = api.predict(run, picture, tell={"top_k": 3, "shortest": 6})
+    assert told_by_lot != api.predict(run, picture, tell={"beams": 1, "shortest": 6})
+    with pytest.raises(UsageError, match="unknown way of telling 'beam'; nearest: beams"):
+        api.predict(run, picture, tell={"beam": 3})
     rows = read_json(tmp_path / "captions.json")
     assert {str(row["image_id"]): row["caption"] for row in rows} == {
         name: answer.text
@@ -153,6 +162,8 @@ def test_a_run_about_questions_needs_one(tmp_path: Path) -> None:
     picture = next(tmp_path.rglob("*.png"))
     with pytest.raises(UsageError, match="give --text as well"):
         api.predict(run, picture)
+    with pytest.raises(UsageError, match="tells no captions"):
+        api.predict(run, picture, "what?", tell={"beams": 1})
     for explain in (lambda: api.explain(run, picture), lambda: api.explain_walks(run)):
         with pytest.raises(UsageError, match="captions and walks are explained so far"):
             explain()
