@@ -54,8 +54,10 @@ def draw(looks: Looks, picture: Path, out: Path) -> None:
     shown = pictures.read(picture)
     scale = SIDE / max(shown.size)
     small = shown.resize([max(1, round(scale * side)) for side in shown.size])
-    ways = {"text.parse_math": False, "svg.fonttype": "none"}  # a dollar is a dollar
-    with mpl.rc_context(ways), warnings.catch_warnings(record=True) as said:
+    with (
+        mpl.rc_context({"text.parse_math": False, "svg.fonttype": "none"}),  # a dollar is a dollar
+        warnings.catch_warnings(record=True) as said,
+    ):
         warnings.filterwarnings("always", "Glyph .* missing")
         figure = drawn(looks, small, scale)
         with atomic(out) as temporary:
