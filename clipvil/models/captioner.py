@@ -67,8 +67,11 @@ class Config:
                 raise UsageError(f"--config.{name} must be 1 or more")
         if self.width % self.heads or self.width % 4:  # sines and cosines of rows and columns
             raise UsageError(f"--config.width must be a multiple of 4 and of {self.heads} heads")
-        if self.top_k < 0 or not 0 <= self.nucleus <= 1:
-            raise UsageError("--config.top-k is 0 or more, --config.nucleus from 0 to 1")
+        for name in ("shortest", "no_repeat", "top_k"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"--config.{name.replace('_', '-')} must be 0 or more")
+        if not 0 <= self.nucleus <= 1:
+            raise UsageError("--config.nucleus must be from 0 to 1")
         if self.baseline == "others" and self.samples < 2:
             raise UsageError("a sample is compared with others: --config.samples must be 2 or more")
 

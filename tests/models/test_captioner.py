@@ -283,6 +283,8 @@ def test_what_cannot_be_is_said() -> None:
         captioner.Config(baseline="others", samples=1)
     with pytest.raises(UsageError, match="beams must be 1 or more"):
         captioner.Config(beams=0)
+    with pytest.raises(UsageError, match="no-repeat must be 0 or more"):
+        captioner.Config(no_repeat=-1)
     with pytest.raises(UsageError, match="width must be a multiple of 4 and of 8 heads"):
         captioner.Config(width=100)
 
