@@ -68,8 +68,7 @@ def parse(kind: type[verbs.Runnable], name: str, options: Sequence[str]) -> verb
     own: Callable[[Sequence[str]], verbs.Runnable] | None = getattr(kind, "parse", None)
     if own is not None:
         return own(options)
-    conf = tyro.conf  # a verb's actions take their options under their own names
-    config = (conf.FlagCreatePairsOff, conf.OmitArgPrefixes, conf.OmitSubcommandPrefixes)
+    config = (tyro.conf.FlagCreatePairsOff,)
     return tyro.cli(kind, prog=f"clipvil {name}", args=list(options), config=config)
 
 

@@ -22,3 +22,4 @@ from clipvil.files.writing import sha256 as sha256
 from clipvil.files.writing import write_bytes as write_bytes
 from clipvil.files.writing import write_json as write_json
 from clipvil.files.writing import write_jsonl as write_jsonl
+from clipvil.files.writing import write_rows as write_rows

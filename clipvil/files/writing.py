@@ -48,6 +48,14 @@ def write_jsonl(path: Path, rows: Iterable[object]) -> None:
     write_bytes(path, "".join(lines).encode())
 
 
+def write_rows(path: Path, rows: Iterable[object]) -> None:
+    """Write rows as the file's name promises: a JSON array into `.json`, else a row a line."""
+    if path.suffix == ".json":
+        write_json(path, list(rows), indent=1)
+    else:
+        write_jsonl(path, rows)
+
+
 def sha256(path: Path) -> str:
     """Hash of a file's content."""
     with path.open("rb") as file:

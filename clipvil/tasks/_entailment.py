@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipvil.core import Answer, Example, Labels, Measured, Metric, Said, Totals
-from clipvil.files import read_rows, write_jsonl
+from clipvil.files import read_rows, write_rows
 from clipvil.metrics import ratio
 from clipvil.tasks.base import only_answer, words
 
@@ -67,4 +67,4 @@ def read(path: Path) -> Iterator[tuple[str, Answer]]:
 
 def write(path: Path, answers: Mapping[str, Answer]) -> None:
     """One JSON object a line with `id` and `answer`."""
-    write_jsonl(path, ({"id": i, "answer": words(answer)} for i, answer in answers.items()))
+    write_rows(path, ({"id": i, "answer": words(answer)} for i, answer in answers.items()))

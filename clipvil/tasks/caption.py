@@ -16,7 +16,7 @@ import numpy as np
 
 from clipvil.columns import Grouped, Strings
 from clipvil.core import Answer, Data, Example, Splits, Task, Text
-from clipvil.files import write_jsonl
+from clipvil.files import write_jsonl, write_rows
 from clipvil.tasks import _own
 from clipvil.tasks._captions import (
     LONGEST,
@@ -68,7 +68,7 @@ def examples(data: Data, split: str) -> Sequence[Example]:
 
 def write(path: Path, answers: Mapping[str, Answer]) -> None:
     """One JSON object a line with `id` and `answer`."""
-    write_jsonl(path, ({"id": i, "answer": words(answer)} for i, answer in answers.items()))
+    write_rows(path, ({"id": i, "answer": words(answer)} for i, answer in answers.items()))
 
 
 def tiny(root: Path) -> None:

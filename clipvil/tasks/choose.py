@@ -32,7 +32,7 @@ from clipvil.core import (
     Task,
     Totals,
 )
-from clipvil.files import read_rows, write_jsonl
+from clipvil.files import read_rows, write_jsonl, write_rows
 from clipvil.metrics import ratio
 from clipvil.tasks import _own
 from clipvil.tasks.base import COLOURS, chosen, gold, tiny_picture
@@ -136,7 +136,7 @@ def read(path: Path) -> Iterator[tuple[str, Answer]]:
 
 def write(path: Path, answers: Mapping[str, Answer]) -> None:
     """One JSON object a line with `id` and `answer`."""
-    write_jsonl(path, ({"id": i, "answer": chosen(a).index} for i, a in answers.items()))
+    write_rows(path, ({"id": i, "answer": chosen(a).index} for i, a in answers.items()))
 
 
 def tiny(root: Path) -> None:

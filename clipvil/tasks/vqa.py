@@ -27,7 +27,7 @@ from clipvil.core import (
     Task,
     Totals,
 )
-from clipvil.files import read_rows, write_jsonl
+from clipvil.files import read_rows, write_jsonl, write_rows
 from clipvil.metrics import ratio
 from clipvil.metrics.text import clean_vqa
 from clipvil.tasks import _own
@@ -123,7 +123,7 @@ def read(path: Path) -> Iterator[tuple[str, Answer]]:
 
 def write(path: Path, answers: Mapping[str, Answer]) -> None:
     """One JSON object a line with `id` and `answer`."""
-    write_jsonl(path, ({"id": i, "answer": words(answer)} for i, answer in answers.items()))
+    write_rows(path, ({"id": i, "answer": words(answer)} for i, answer in answers.items()))
 
 
 def tiny(root: Path) -> None:

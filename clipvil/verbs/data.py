@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg
 
 from clipvil.errors import UsageError
 from clipvil.verbs._counts import at_least_one
@@ -124,7 +124,7 @@ class Make:
 class Verb:
     """Check which of a task's files are there, get those that may be had, or make a world."""
 
-    action: Check | Get | Make
+    action: OmitArgPrefixes[OmitSubcommandPrefixes[Check | Get | Make]]
 
     def run(self) -> int:
         """What the action gives."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg
 
 from clipvil.errors import UsageError
 from clipvil.verbs._counts import at_least_one
@@ -137,7 +137,7 @@ class Convert:
 class Verb:
     """Say what is in feature stores, verify or compare them, or convert features into one."""
 
-    action: Info | Verify | Diff | Convert
+    action: OmitArgPrefixes[OmitSubcommandPrefixes[Info | Verify | Diff | Convert]]
 
     def run(self) -> int:
         """What the action gives."""

@@ -53,7 +53,7 @@ class Verb:
     """examples to answer at most"""
     out: Path | None = None
     """file for the answers to a split or a folder, in the task's official submission format; for
-    tasks of one's own that is one JSON object a line, with id and answer"""
+    tasks of one's own that is rows of id and answer, a JSON array in .json, else one a line"""
     config: Telling = Telling()
 
     def run(self) -> int:

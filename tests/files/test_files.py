@@ -1,6 +1,7 @@
 """Files: found by official name, read a row at a time, pictures under any spelling."""
 
 import gzip
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from clipvil.files import (
     read_json,
     read_rows,
     write_bytes,
+    write_rows,
 )
 
 FILE = OfficialFile(role="questions", split="val", name="questions.json", source="https://x.org")
@@ -113,3 +115,12 @@ def test_a_name_with_a_folder_is_not_another_folders_picture(tmp_path: Path) -> 
         index.find("a/2.jpg")
     with pytest.raises(ValueError, match="two pictures are called 1"):
         index.find("1")
+
+
+def test_rows_are_written_as_the_name_promises(tmp_path: Path) -> None:
+    rows = [{"id": "a", "answer": "ein Hügel"}, {"id": "b", "answer": "two\nlines"}]
+    for name in ("rows.json", "rows.jsonl"):
+        write_rows(tmp_path / name, iter(rows))
+        assert [row for _, row in read_rows(tmp_path / name)] == rows
+    assert json.loads((tmp_path / "rows.json").read_text()) == rows
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 2
