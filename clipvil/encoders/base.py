@@ -26,6 +26,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from clipvil import pictures
+from clipvil.core import UsageError
 
 Fit = Literal["keep", "squash", "crop"]
 Decode = Literal["exact", "fast"]
@@ -245,9 +246,20 @@ def normalised(pixels: UInt8[Tensor, "B 3 H W"], mean: Tensor, std: Tensor) -> T
     return normal.view(batch, height, width, 3).permute(0, 3, 1, 2)
 
 
-def device() -> torch.device:
-    """Where encoders run: the GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def device(name: str = "auto") -> torch.device:
+    """Where encoders run: the device of that name; `auto` is the GPU where there is one.
+
+    Raises
+        UsageError: no such device, or not in this machine
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.zeros(1, device=name).item()
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
+        first = str(error).splitlines()[0].partition(". ")[0]  # torch goes on for pages
+        raise UsageError(f"--device {name}: {first}") from error
+    return torch.device(name)
 
 
 def hash_weights(network: nn.Module) -> str:

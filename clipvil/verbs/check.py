@@ -31,20 +31,14 @@ class Verb:
         from dataclasses import asdict
 
         from clipvil import encoders
-        from clipvil.errors import UsageError
 
         encoders.parse(self.encoder)  # before the seconds that torch takes
 
-        import torch
-
+        from clipvil.encoders import base
         from clipvil.health import numbers, sources
         from clipvil.health.examine import examine, photographs
 
-        auto = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            device = torch.device(auto if self.device == "auto" else self.device)
-        except RuntimeError as error:
-            raise UsageError(f"--device {self.device}: {str(error).splitlines()[0]}") from error
+        device = base.device(self.device)
         look = numbers.made if self.images is None else photographs(self.images)
         encoder = encoders.load(self.encoder).to(device)
         source = sources.of(self.encoder)

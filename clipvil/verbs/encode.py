@@ -40,7 +40,6 @@ class Verb:
         from dataclasses import asdict
 
         from clipvil import encoders, progress
-        from clipvil.errors import UsageError
 
         at_least_one(
             batch_size=self.batch_size, shard_pictures=self.shard_pictures,
@@ -50,6 +49,7 @@ class Verb:
 
         import torch
 
+        from clipvil.encoders import base
         from clipvil.features import plan
         from clipvil.features.encode import encode
         from clipvil.features.workers import Team
@@ -58,11 +58,7 @@ class Verb:
         sources = dict(list(plan.named(self.images).items())[: self.limit])
         if (shifted := self.images / SHIFTS).is_dir():
             progress.say(f"left out the test sets in {shifted}: --images {shifted} encodes them")
-        auto = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            device = torch.device(auto if self.device == "auto" else self.device)
-        except RuntimeError as error:
-            raise UsageError(f"--device {self.device}: {str(error).splitlines()[0]}") from error
+        device = base.device(self.device)
         team, gpus = None, torch.cuda.device_count()
         if self.processes > 1:
             dealt = [f"cuda:{n % gpus}" for n in range(self.processes)] if gpus else []

@@ -174,3 +174,5 @@ def test_the_command_says_what_it_did(
     assert cli.run("encode", [*options, *out, "--processes", "0"]) == 2
     assert cli.run("encode", ["--encoder", "x:y", *options[2:], *out]) == 2
     assert cli.run("encode", [*options, *out, "--device", "gpu"]) == 2
+    assert cli.run("encode", [*options, *out, "--device", "cuda:99"]) == 2
+    assert "--device cuda:99: " in capsys.readouterr().err
