@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -26,21 +28,39 @@ def read(path: Path) -> dict[str, Tensor]:
         FileNotFoundError: no such file
         ValueError: not weights, or a pickle that holds more than tensors
     """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name the weights file in it")
     if not path.is_file():
         raise FileNotFoundError(f"no weights file {path}")
     try:
         if path.suffix == ".safetensors":
             return dict(safetensors.torch.load_file(path))
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*TorchScript", UserWarning)  # it is refused below
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path} cannot be read as weights: {first}") from error
+        raise ValueError(f"{path} cannot be read as weights: {why(error)}") from error
     for key in WRAPPERS:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
     if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
         raise ValueError(f"{path} does not hold tensors by name")
     return {name.removeprefix("module."): tensor for name, tensor in found.items()}
+
+
+def why(error: Exception) -> str:
+    """Why a file holds no weights; torch's own advice would be to run what is in it."""
+    said = str(error)
+    if "TorchScript" in said:  # as OpenAI publishes CLIP
+        return (
+            "it is a TorchScript program, which is not run; where you trust it, make weights of it "
+            "by torch.save(torch.jit.load(FILE, 'cpu').state_dict(), WEIGHTS)"
+        )
+    if other := re.search(r"GLOBAL (\S+)", said):
+        return f"it holds a {other[1]}, and nothing but tensors is unpickled: save these alone"
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is not in torch's format, or holds more than tensors"
+    return said.splitlines()[0] if said else type(error).__name__
 
 
 def from_hub(repository: str, names: Collection[str] = HUB_FILES, bring: str = BRING) -> Path:

@@ -1,5 +1,6 @@
 """timm's models: positions at any rectangle, layers, weights from files and caches, refusals."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -208,12 +209,24 @@ def test_weights_of_another_architecture_are_counted(tmp_path: Path) -> None:
         encoders.load(f"timm:test_resnet.r160_in1k,weights={file}")
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
 def test_weights_run_no_code(tmp_path: Path) -> None:
-    torch.save({"a": Path("x")}, tmp_path / "a.pth")
+    torch.save({"a": Namespace(rate=1)}, tmp_path / "a.pth")
     (tmp_path / "b.safetensors").write_bytes(b"nothing")
-    for name in ("a.pth", "b.safetensors"):
-        with pytest.raises(ValueError, match="cannot be read as weights"):
+    (tmp_path / "c.bin").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    archive = torch.jit.script(torch.nn.Linear(2, 2))  # as OpenAI's own files are
+    archive.save(tmp_path / "d.pt")
+    for name, why in (
+        ("a.pth", "it holds a argparse.Namespace, and nothing but tensors is unpickled"),
+        ("b.safetensors", ""),
+        ("c.bin", "it is not in torch's format"),
+        ("d.pt", r"it is a TorchScript program, which is not run; .*torch\.jit\.load\(FILE"),
+    ):
+        with pytest.raises(ValueError, match=f"cannot be read as weights: {why}") as caught:
             encoders.load(f"timm:test_resnet.r160_in1k,weights={tmp_path}/{name}")
+        assert "weights_only" not in str(caught.value), "torch's advice would be to run it"
+    with pytest.raises(ValueError, match="is a folder: name the weights file in it"):
+        encoders.load(f"timm:test_resnet.r160_in1k,weights={tmp_path}")
 
 
 def test_without_hub_one_sentence_says_what_to_bring(lonely: Path) -> None:
