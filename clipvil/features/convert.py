@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from clipvil import files, pictures, progress
-from clipvil.features import legacy, listing, shards
+from clipvil.features import legacy, listing, plan, shards
 from clipvil.features.collect import Layout, Open, Whole, described
 from clipvil.features.legacy import Entry, Legacy, arrays
 from clipvil.features.shards import Dtype
@@ -195,7 +195,7 @@ def complete(entry: Entry, pooled: Path | None, index: files.PictureIndex | None
 
 def printable(identity: str) -> str:
     """An id for a message."""
-    return identity if identity.isprintable() and identity else repr(identity)
+    return identity if plan.is_line(identity) else repr(identity)
 
 
 def manifest_of(given: Given, source: Legacy, out: Path) -> Manifest:

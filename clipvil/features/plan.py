@@ -7,6 +7,8 @@ same batches again, and so the very same bytes.
 from __future__ import annotations
 
 import hashlib
+import os
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -20,6 +22,7 @@ PLAN = "plan.json"
 SHARD_BYTES = 64 << 20  # what a kill can cost, and what is held in memory
 SHARD_PICTURES = 2048
 SAMPLE = 1000  # pictures whose headers tell the disk that all will need
+UNTOLD = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of controls, halves and breaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +111,25 @@ def batches(shard: Sequence[Picture], batch_size: int) -> Iterator[tuple[Picture
 def named(folder: Path) -> dict[str, Path]:
     """Pictures under a folder, or in zips there, by id: the path under it without suffix, sorted.
 
+    A folder that cannot be read is there as `ID/`, so that what is in it is missed.
+
     Raises
-        FileNotFoundError: no such folder
+        OSError: no such folder, or it cannot be read
         ValueError: no pictures, or two of one id, naming both
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
-    found = dict[str, Path]()
-    for path in files.pictures(folder):
+    found, closed = dict[str, Path](), list[OSError]()
+    for path in files.pictures(folder, closed.append):
         identity = path.relative_to(folder).with_suffix("").as_posix()
         if identity in found:
             both = f"{found[identity]} and {path}"
             raise ValueError(f"two pictures are called {identity}: {both}")
         found[identity] = path
+    for error in closed:
+        if (path := Path(error.filename)) == folder:
+            raise error
+        found[f"{path.relative_to(folder).as_posix()}/"] = path
     if not found:
         kinds = " ".join(sorted(files.PICTURES))
         raise ValueError(f"no pictures ({kinds}) under {folder}")
@@ -141,13 +150,15 @@ def make(
     room = SHARD_BYTES // (card.width * BYTES[dtype])  # cells a shard
     whole, open_, cells = list[tuple[Picture, ...]](), list[Picture](), 0
     failures = dict[str, str]()
+    for identity, path in sources.items():
+        refuse_unprintable(identity, path)
     every = progress.track(sorted(sources.items()), "headers read", total=len(sources))
     for identity, path in every:
-        refuse_unprintable(identity, path)
         try:
             picture = header(card, identity, path)
         except pictures.BrokenPictureError as error:
-            failures[identity] = str(error)
+            closed = os.path.isdir(path)
+            failures[identity] = "a folder that cannot be read" if closed else str(error)
             continue
         more = estimated_cells(card, picture.target)
         if open_ and (cells + more > room or len(open_) == shard_pictures):
@@ -166,8 +177,13 @@ def refuse_unprintable(identity: str, path: Path) -> None:
         identity.encode()
     except UnicodeEncodeError:
         raise ValueError(f"the name of {path!r} is not UTF-8: rename it") from None
-    if not identity.isprintable() or not identity:
+    if not is_line(identity):
         raise ValueError(f"the name of {str(path)!r} holds a line break or the like: rename it")
+
+
+def is_line(identity: str) -> bool:
+    """Whether an id can be a line of text; odd blanks may be in it, as screenshots' names have."""
+    return bool(identity) and not any(unicodedata.category(c) in UNTOLD for c in identity)
 
 
 def header(card: Card, identity: str, path: Path) -> Picture:

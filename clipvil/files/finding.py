@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from clipvil.core import Data, OfficialFile
@@ -16,13 +16,14 @@ from clipvil.core import Data, OfficialFile
 SHIFTS = "shifts"  # a data folder's subfolder: one re-rendered report split a subfolder
 
 
-def walk(root: Path) -> Iterator[Path]:
+def walk(root: Path, closed: Callable[[OSError], object] | None = None) -> Iterator[Path]:
     """Every file under `root` in sorted order, hidden ones and the shifts of `root` left out.
 
-    Linked folders are followed, as pictures often lie on another disk, but each one once.
+    Linked folders are followed, as pictures often lie on another disk, but each one once. `closed`
+    is told of folders that cannot be read.
     """
     seen = set[str]()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
+    for folder, subfolders, names in os.walk(root, onerror=closed, followlinks=True):
         here = Path(folder)
         if (real := os.path.realpath(folder)) in seen:
             subfolders.clear()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from clipvil.files.finding import walk
@@ -19,14 +19,16 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", 
 VIEW = re.compile(r"(?:.*/)?views/[^/]+/[^/]+/\d\d")  # the 12th of a panorama is no picture 12
 
 
-def pictures(root: Path) -> Iterator[Path]:
+def pictures(root: Path, closed: Callable[[OSError], object] | None = None) -> Iterator[Path]:
     """Every picture file under `root`, then those in zips that do not lie there unpacked as well.
+
+    `closed` is told of folders that cannot be read.
 
     Raises
         ValueError: a zip that is not whole, or has names that lead out of it
     """
     archives, seen = list[Path](), set[Path]()
-    for path in walk(root):
+    for path in walk(root, closed):
         if path.suffix.lower() in PICTURES:
             seen.add(path)
             yield path

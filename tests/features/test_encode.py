@@ -134,6 +134,27 @@ def test_names_that_cannot_be_ids_are_refused(encoder: Encoder, twenty: Path) ->
         plan.named(twenty / "none")
 
 
+def test_odd_blanks_in_a_name_break_nothing(encoder: Encoder, twenty: Path) -> None:
+    for name in ("Screenshot at 3.04.05\u202fPM", "joined\u200dup", "no\u00a0break"):
+        (twenty / "0" / "000.png").rename(twenty / "0" / f"{name}.png")
+        encode(encoder, plan.named(twenty), twenty / name, batch_size=4)
+        assert f"0/{name}" in Store(twenty / name)
+        (twenty / "0" / f"{name}.png").rename(twenty / "0" / "000.png")
+
+
+def test_a_folder_that_cannot_be_read_is_named(encoder: Encoder, twenty: Path) -> None:
+    deep, place = "d" * 200, os.open(twenty / "0", os.O_RDONLY)
+    for _ in range(21):  # no path may be so long, not even for root, whom no permission stops
+        os.mkdir(deep, dir_fd=place)
+        outer, place = place, os.open(deep, os.O_RDONLY, dir_fd=place)
+        os.close(outer)
+    os.close(place)
+    summary = encode(encoder, plan.named(twenty), twenty / "store", batch_size=4)
+    ((identity, reason),) = summary.failures.items()
+    assert identity.startswith(f"0/{deep}/") and identity.endswith(f"{deep}/")
+    assert "cannot be read" in reason and summary.pictures == 20
+
+
 def test_what_does_not_fit_the_disk_or_the_type_is_refused(
     encoder: Encoder, twenty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
