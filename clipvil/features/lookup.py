@@ -148,7 +148,11 @@ def stores_of(fingerprint: str, *where: Path) -> dict[Path, dict[str, Any]]:
     """Finished stores under folders that hold an encoder's features, with their manifests."""
     paths = [path for folder in where for path in sorted(folder.rglob(MANIFEST))]
     manifests = {path.parent: read_json(path) for path in paths}
-    return {p: m for p, m in manifests.items() if m.get("fingerprint") == fingerprint}
+    return {  # other programs call files so as well
+        p: m
+        for p, m in manifests.items()
+        if isinstance(m, dict) and m.get("fingerprint") == fingerprint
+    }
 
 
 def state(path: Path) -> list[int]:

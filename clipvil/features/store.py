@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clipvil import files
+from clipvil import files, progress
 from clipvil.encoders.base import Card
 from clipvil.features import shards
 from clipvil.features.shards import Dtype, Shard
@@ -100,6 +100,9 @@ class Manifest:
             raise ValueError(f"{place}: {error}") from error
         if (manifest.encoder is None) == (manifest.origin is None):
             raise ValueError(f"{place} tells not one encoder or origin")
+        for listed in manifest.shards:
+            if Path(listed.name).name != listed.name:
+                raise ValueError(f"{place} names {listed.name!r}, which is no file beside it")
         return manifest
 
     def write(self, path: Path) -> None:
@@ -284,7 +287,7 @@ def verify(path: Path) -> list[str]:
     except (ValueError, OSError) as error:
         return [str(error)]
     problems = []
-    for listed in manifest.shards:
+    for listed in progress.track(manifest.shards, "shards hashed", total=len(manifest.shards)):
         place = path / listed.name
         for part, digest in (
             (place, listed.sha256),

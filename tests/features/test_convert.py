@@ -11,7 +11,7 @@ from PIL import Image
 
 from clipvil.features import legacy
 from clipvil.features.convert import Given, convert
-from clipvil.features.lookup import Lookup
+from clipvil.features.lookup import Lookup, stores_of
 from clipvil.features.store import Store
 from tests.command import run
 from tests.features.legacy_files import (
@@ -135,6 +135,10 @@ def test_parts_of_one_name_are_looked_up_together(tmp_path: Path) -> None:
     assert lookup.grid("COCO_val2014_000000000005") == (1, 10) and lookup.width == D
     other = converted(tmp_path / "val.tsv", tmp_path / "other", name="other")
     assert other.fingerprint != stores[0].fingerprint
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "manifest.json").write_text("[]")  # another program's
+    own = stores_of(stores[0].fingerprint, tmp_path)
+    assert own.keys() == {tmp_path / "train", tmp_path / "val"}
 
 
 def test_what_is_no_source_says_so(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
-from clipvil import cli, encoders, pictures
+from clipvil import cli, encoders, pictures, progress
 from clipvil.encoders.base import Encoder
 from clipvil.features import plan, shards
 from clipvil.features.encode import encode
@@ -170,6 +170,23 @@ def test_another_version_is_refused(damaged: Path) -> None:
     (damaged / "manifest.json").write_text(json.dumps(content | {"version": 2}))
     with pytest.raises(ValueError, match="version 2, this clipvil reads 1"):
         Store(damaged)
+
+
+def test_a_manifest_names_files_beside_it_only(folder: Path, damaged: Path) -> None:
+    place = damaged / "manifest.json"
+    elsewhere = folder / "store" / shards.name(1)
+    place.write_text(place.read_text().replace(shards.name(1), str(elsewhere)))
+    with pytest.raises(ValueError, match="no file beside it"):
+        Store(damaged)
+    assert "no file beside it" in verify(damaged)[0]
+
+
+def test_hashing_tells_how_far_it_is(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    assert verify(folder / "store") == []
+    assert "shards hashed: 3 of 3" in capsys.readouterr().err
 
 
 def test_the_store_of_another_encoder_is_refused(folder: Path, own: Path) -> None:
