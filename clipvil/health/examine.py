@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -43,10 +45,18 @@ def examine(encoder: Encoder, source: Source | None, look: Look) -> Iterator[Fin
         try:
             # TF32 would differ from one kernel to the next by more than a fault does
             with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=name == "speed"):
-                yield check()
+                yield told(check())
         except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             yield Finding(check=name, state="failed", reason=f"breaks off: {first}")
+
+
+def told(finding: Finding) -> Finding:
+    """A finding whose number is finite, or which has failed for want of it: JSON knows no NaN."""
+    if finding.value is None or math.isfinite(finding.value):
+        return finding
+    reason = f"{finding.reason} ({finding.unit}: not finite)"
+    return replace(finding, state="failed", value=None, reason=reason)
 
 
 def photographs(folder: Path) -> Look:
@@ -54,10 +64,12 @@ def photographs(folder: Path) -> Look:
 
     Raises
         FileNotFoundError: no such folder, or no picture in it
-        pictures.BrokenPictureError: one that cannot be read
+        ValueError: one that cannot be read; names it
     """
-    found = (path for path in files.walk(folder) if path.suffix.lower() in files.PICTURES)
-    shown = [pictures.read(path) for path in islice(found, SHOWN)]
+    found = [*islice(files.pictures(folder), SHOWN)]
+    for path in found:
+        pictures.require(path)
+    shown = [pictures.read(path) for path in found]
     if not shown:
         raise FileNotFoundError(f"no pictures under {folder}")
 

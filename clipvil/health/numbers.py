@@ -5,6 +5,7 @@ Shapes   B batch, H x W pixels
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -214,13 +215,13 @@ def parity(encoder: Encoder, source: Source | None, look: Look, *, wide: bool) -
     off = {"cells": apart(ours.grid, grid)}
     if ours.pooled is not None and pooled is not None:
         off["pooled vectors"] = apart(ours.pooled, pooled)
-    worst = max(off, key=off.__getitem__)
-    wrong = not max(off.values()) <= PARITY.get(dtype(encoder), SHORT_PARITY)  # NaN is wrong
+    worst = max(off, key=lambda what: (math.isnan(off[what]), off[what]))
+    wrong = not off[worst] <= PARITY.get(dtype(encoder), SHORT_PARITY)  # NaN is wrong
     return Finding(
         check=check,
         state="failed" if wrong else "passed",
         reason=f"{worst} {'differ from' if wrong else 'agree with'} {at}",
-        value=max(off.values()),
+        value=off[worst],
         unit="relative difference",
     )
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -267,7 +268,10 @@ def test_a_fault_is_caught_by_its_check(
 ) -> None:
     encoder, source = whole(spec)
     plant(encoder)
-    caught = failed(encoder, source)
+    found = findings(encoder, source)
+    assert all(f.value is None or math.isfinite(f.value) for f in found.values()), "JSON's numbers"
+    assert not any("nan" in f.reason.split() for f in found.values() if f.state == "passed")
+    caught = {name for name, finding in found.items() if finding.state == "failed"}
     assert check in caught
     if plant not in (nan_weight, nan_feature):  # with those hardly anything can be compared
         assert caught <= {check, *besides, *ALWAYS}, "and no other check is blamed"
@@ -320,6 +324,10 @@ def test_the_command_says_it_with_its_status(
     assert row["healthy"] and row["device"] == "cpu" and row["source"].startswith("clipvil")
     assert [c["value"] for c in row["checks"] if c["check"] == "weights"] == [0]
     assert cli.run("check", ["tiny:clip", "--images", str(tmp_path / "nowhere")]) == 1
+    (tmp_path / "zero.png").write_bytes(b"")
+    assert cli.run("check", ["tiny:clip", "--images", str(tmp_path)]) == 1
+    assert f"{tmp_path / 'zero.png'}: empty file" in capsys.readouterr().err
+    assert cli.run("check", ["tiny:clip", "--device", "cuda:99"]) == 2
     own = tmp_path / "mine.py"
     own.write_text(OWN.replace("return grid", "grid = grid.flip(2)\n        return grid"))
     assert cli.run("check", [f"module:{own}"]) == 1
