@@ -43,13 +43,18 @@ class Workers:
         command = [sys.executable, "-m", module, str(os.getpid())]
         environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
         self._advice = advice
-        self._processes = [
-            subprocess.Popen(
-                [*command, one], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                env=environment,
-            )
-            for one in own
-        ]  # fmt: skip
+        # Ctrl-C is the parent's to answer: workers begin, and stay, deaf to it
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._processes = [
+                subprocess.Popen(
+                    [*command, one], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                    env=environment,
+                )
+                for one in own
+            ]  # fmt: skip
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def __enter__(self) -> Workers:
         return self
@@ -120,7 +125,6 @@ def serve(do: Callable[[Job, str], Iterator[int]]) -> None:
     Args:
         do: takes a job and what is this process's own; yields how much it has done
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     threading.Thread(target=_watch, args=(int(sys.argv[1]),), daemon=True).start()
     replies = sys.stdout
     progress.plain = True  # the bar is the parent's
