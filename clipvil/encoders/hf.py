@@ -163,6 +163,11 @@ def configuration(source: str, path: Path) -> Any:
             f"{source} is SigLIP 2 NaFlex, which takes patches and not pictures: use a variant of "
             "one resolution, such as hf:google/siglip2-base-patch16-224"
         )
+    if config.model_type == "vit_mae":
+        raise UsageError(
+            f"{source} hides patches at random, as it was trained: name the same weights in timm, "
+            "such as timm:vit_base_patch16_224.mae"
+        )
     if config is not whole and hasattr(whole, "projection_dim"):
         config.projection_dim = whole.projection_dim  # the model's, whatever its half says
     if "openai/clip" in source and config.hidden_act != "quick_gelu":

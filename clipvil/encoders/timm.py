@@ -146,7 +146,7 @@ def configuration(name: str) -> Any:
     except RuntimeError:
         tagged = [n for n in known if n.partition(".")[0] == name.partition(".")[0]]
         begun = [n for n in tagged if n.startswith(name)]
-        raise registry.unknown("timm model", name, begun or tagged) from None
+        raise registry.unknown("timm model", name, begun or tagged or known) from None
     if "natively QuickGELU" in "".join(config.notes or ()) and "quickgelu" not in name:
         # timm loads them without a word into a network with another activation
         right = name.replace("_clip_", "_clip_quickgelu_")

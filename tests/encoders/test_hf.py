@@ -262,7 +262,7 @@ def test_weights_run_no_code(folders: Path, tmp_path: Path) -> None:
         ({"model_type": "siglip2", "vision_config": {}}, "NaFlex"),
         ({"model_type": "bert"}, "no vision tower"),
         ({"model_type": "nonsense"}, "nonsense"),
-        ({"model_type": "vit_mae"} | small.VISION, "no pictures of 64x64"),
+        ({"model_type": "vit_mae"} | small.VISION, "timm:vit_base_patch16_224.mae"),
     ],
 )
 def test_what_is_no_vision_tower_is_refused(
