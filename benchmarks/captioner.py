@@ -7,14 +7,15 @@
 The published size on cells 2,048 wide; the end is put down in all that is told, so that captions
 get as long as they may. Both sides have the same weights and take turns.
 
-Steps of training are over two pictures with five captions each. Sixteen pictures are told of
-together: with two, most of a step is the reading of 108 MB of weights, which serve sixteen as well.
+Steps of training are over two pictures with five captions each. As many pictures are told of
+together as `predict` and `evaluate` take: with two, most of a step is the reading of 108 MB of
+weights, which serve all of them as well.
 
 The original's way is written from its description (the captioning code that arXiv:2107.06383 used):
 in training on words a picture's features are repeated for each caption before they are encoded;
 in all that is told, at each step all words so far are read anew, and the cells' keys and values
 projected anew for each caption; samples keep the graph of every step. It tells greedily of all
-sixteen pictures too. Of beams it grows those of two, and counts two, or a round would take a
+the pictures too. Of beams it grows those of two, and counts two, or a round would take a
 minute: the cells' projections are nearly all of its time, and four together took a tenth less each
 than two. What was measured of its own code, apart from this and on another day, stands in the last
 column. Words must agree where both tell them; memory is the most that beams keep. The way has our
@@ -33,6 +34,7 @@ import torch
 from races import append, hardware, milliseconds, race, ratio
 from torch import Tensor
 
+from clipvil.answers.text import BATCH
 from clipvil.data.captions import CaptionBatch
 from clipvil.metrics.reward import Frequencies
 from clipvil.models import captioner
@@ -43,7 +45,7 @@ from clipvil.train.recipe import Stage
 
 WIDTH, WORDS, READ = 2_048, 9_487, 11
 PICTURES, CAPTIONS = 2, 5  # of a step of training
-TOLD, BEAMED = 16, 2  # pictures that are told of; those of them whose beams the original grows
+BEAMED = 2  # of the pictures that are told of, those whose beams the original grows
 RECORDED = {  # ms an item of the original's own code: a caption, a picture, a sampled caption
     ("train", "fp32"): 554, ("train", "bf16"): 344, ("greedy", "fp32"): 1_043,
     ("beam", "fp32"): 3_620, ("self_critical", "fp32"): 2_500,
@@ -231,7 +233,7 @@ def main() -> None:
         if job != "train":
             model.next.bias.data[END] = -1e4
         told = job in ("greedy", "beam")
-        batch = pictures(TOLD if told else PICTURES, given.cells)
+        batch = pictures(BATCH if told else PICTURES, given.cells)
         if told:
             agree(job, model, batch)
         for precision in ["fp32"] if told else given.precision:

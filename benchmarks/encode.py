@@ -56,6 +56,7 @@ CASES = {
 QUICK = {"tiny 64": "tiny:clip,size=64"}
 MANY, SOME, FEW = 64, 16, 8  # pictures a round: in bf16, in fp32, and by the original's slow loop
 TWICE = 2 * MANY  # from files in bf16, as a store costs something once
+PAIRED = 6 * MANY  # a round of pairs, as the last shard is written when nothing else is to do
 
 
 def cells_and_pooled(network: Any) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
@@ -159,12 +160,12 @@ def forward(network: Callable[[Tensor], object], ready: list[Tensor]) -> Callabl
 
 
 @contextmanager
-def linked(photographs: list[Path]) -> Iterator[tuple[list[Path], Path]]:
-    """`TWICE` names for some photographs, and a folder to write to."""
+def linked(photographs: list[Path], names: int) -> Iterator[tuple[list[Path], Path]]:
+    """So many names for some photographs, and a folder to write to."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         copies = [Path(shutil.copy(path, root)) for path in photographs]
-        paths = [root / f"{number:04d}.jpg" for number in range(TWICE)]
+        paths = [root / f"{number:04d}.jpg" for number in range(names)]
         for number, path in enumerate(paths):
             os.link(copies[number % len(copies)], path)
         out = root / "out"
@@ -192,7 +193,9 @@ def measure(name: str, spec: str, paths: list[Path], out: Path, asked: argparse.
     }
     rounds = 1 if asked.quick else asked.rounds
     if asked.pairs:
-        for how, encoder in (("bf16", half), ("bf16 fast", fast)):
+        for how, encoder in {"bf16": half, "bf16 fast": fast}.items():
+            if how not in (asked.sides or [how]):
+                continue
             paired = pairs(encoder, paths, out, asked.batch, rounds)
             files = paired.pop("from files")
             report(name, asked, {**paired, f"{how}, in pairs": files}, cosine)
@@ -232,7 +235,7 @@ def main() -> None:
     photographs = [path for path in found if Image.open(path).size == SIZE]
     cases = {asked.only: CASES[asked.only]} if asked.only else CASES
     for name, spec in (QUICK if asked.quick else cases).items():
-        with linked(photographs) as (paths, out):
+        with linked(photographs, PAIRED if asked.pairs else TWICE) as (paths, out):
             measure(name, spec, paths, out, asked)
 
 

@@ -18,6 +18,8 @@ from PIL import Image, UnidentifiedImageError
 from clipvil.files import Member
 
 LIMIT = 89_478_485  # pixels; Pillow's own: a quarter of a gigabyte as RGB
+# whatever a file is called: Pillow would hand PostScript to an interpreter, where there is one
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 ORIENTATION = 0x0112  # EXIF tag
 ODD = (b"Exif", b"tiff:Orientation", b"MPF\0")  # in a JPEG that may be turned, or several in one
 TURNS = {
@@ -128,7 +130,8 @@ def open_(path: Path) -> Image.Image:
         raise BrokenPictureError("not a regular file")
     if about.st_size == 0:
         raise BrokenPictureError("empty file")
-    picture = Image.open(io.BytesIO(path.read_bytes()) if isinstance(path, Member) else path)
+    content = io.BytesIO(path.read_bytes()) if isinstance(path, Member) else path
+    picture = Image.open(content, formats=FORMATS)
     if picture.width * picture.height > LIMIT:
         picture.close()
         raise BrokenPictureError(f"{picture.width} x {picture.height}: over {LIMIT:,} pixels")
@@ -177,7 +180,7 @@ def reason(error: Exception) -> str:
     """Why a picture could not be read, the same on every machine."""
     match error:
         case UnidentifiedImageError():
-            return "not a picture in a format that Pillow reads"
+            return f"not a picture in a format that is read ({', '.join(FORMATS)})"
         case Image.DecompressionBombError() | Image.DecompressionBombWarning():
             return f"over {LIMIT:,} pixels"
         case OSError(strerror=str(said)):

@@ -189,7 +189,8 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
     Image.fromarray(noise).save(whole, "JPEG")
     for name, content, words in (
         ("empty.jpg", b"", "empty file"),
-        ("text.jpg", b"not a picture", "not a picture in a format that Pillow reads"),
+        ("text.jpg", b"not a picture", "not a picture in a format that is read (JPEG, "),
+        ("script.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture in"),
         ("cut.jpg", whole.getvalue()[:-300], "damaged: image file is truncated"),
         ("head.jpg", whole.getvalue()[:100], ""),
         ("bomb.png", png_bomb(), "over 89,478,485 pixels"),

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+from clipvil.errors import UsageError
+
 Config = TypeVar("Config")
 
 
@@ -102,6 +104,16 @@ class Recipe(Generic[Config]):
     itself, as published rows did; records then say so"""
     rank: int = 8
     """rank of the products that `sight=lora` learns"""
+
+    def __post_init__(self) -> None:
+        for number, stage in enumerate(self.stages):
+            for name in ("batch", "least_steps", "most_steps", "validations"):
+                if getattr(stage, name) < 1:
+                    raise UsageError(f"--stages.{number}.{name.replace('_', '-')} is at least 1")
+            if not stage.epochs > 0:
+                raise UsageError(f"--stages.{number}.epochs must be above 0")
+        if self.rank < 1:
+            raise UsageError("--rank is at least 1")
 
 
 def plain(recipe: Recipe[Any]) -> dict[str, Any]:

@@ -235,13 +235,15 @@ def test_what_a_kill_left_after_the_last_step_is_cleared(
 def test_bad_usage(task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = ["--data", str(tmp_path / "data")]
     for given, code, message in (
-        (["get", *data], 2, "data get needs --task"),
         (["get", *data, "--task", "vqa"], 2, "nothing to download: your own rows"),
         (["get", *data, "--task", task, "--only", "question/val"], 2, "nearest: questions/val"),
         (["get", *data, "--task", task, "--from", "ftp://x"], 2, "begins with http://"),
     ):
         assert cli.run("data", given) == code
         assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        cli.run("data", ["get", *data])
+    assert "--task" in capsys.readouterr().err
     with locked(tmp_path / "data" / ".downloads"):
         assert cli.run("data", ["get", *data, "--task", task]) == 1
     assert "another process" in capsys.readouterr().err

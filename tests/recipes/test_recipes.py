@@ -172,6 +172,13 @@ def test_a_recipe_needs_an_encoder(data: Path, capsys: pytest.CaptureFixture[str
     assert "nearest: clip_vil/vqa/pythia/clip-res50" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("field", ["stages.0.batch", "stages.0.most-steps", "rank"])
+def test_no_step_is_of_nothing(field: str, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("--data", str(data), "--encoder", "tiny:random", "--out", str(data / "run"))
+    assert run("train", QUICK, *given, f"--{field}", "0") == 2
+    assert f"--{field} is at least 1" in capsys.readouterr().err
+
+
 def test_missing_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("train", QUICK, "--data", str(tmp_path), "--dry-run") == 1
     assert "v2_OpenEnded_mscoco_train2014_questions.json" in capsys.readouterr().err
