@@ -1,6 +1,7 @@
 """Files to stored features: against the network alone, timm's own, and the original's loop.
 
     python benchmarks/encode.py PICTURES [--only CASE] [--sides SIDE ...] [--pairs] [--rounds 5]
+                                [--quick]
 
 PICTURES is a folder of photographs; those of 640x480 are taken, linked under many names. CASE is
 `RN50 448` or `ViT-B/32 448`; both, one after the other, take twice as long. Weights are random. The

@@ -10,3 +10,15 @@ def sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)
+
+
+def at_least_one(**counts: int | None) -> None:
+    """See that options, named as their fields are, leave something where they are given.
+
+    Raises
+        UsageError: names those that do not
+    """
+    low = [name for name, count in counts.items() if count is not None and count < 1]
+    if low:
+        named = " and ".join(f"--{name.replace('_', '-')}" for name in low)
+        raise UsageError(f"{named}: at least 1")

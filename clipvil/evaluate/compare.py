@@ -15,7 +15,7 @@ from typing import Any
 from clipvil import progress, registry
 from clipvil.core import Labels, Task
 from clipvil.encoders import load_text
-from clipvil.errors import UsageError
+from clipvil.errors import UsageError, at_least_one
 from clipvil.evaluate.result import Control
 from clipvil.evaluate.run import Arm, Plan
 from clipvil.evaluate.seen import is_given
@@ -56,10 +56,7 @@ class Comparison:
                 raise UsageError(f"{what} {twice[0]} is given twice")
         if len({folder_name(name) for name in self.encoders}) < len(self.encoders):
             raise UsageError("two encoders have names that make the same folder: rename a file")
-        counts = {"seeds": self.seeds, "jobs": self.jobs, "limit": self.source.limit}
-        for name, count in counts.items():
-            if count is not None and count < 1:
-                raise UsageError(f"--{name}: at least 1")
+        at_least_one(seeds=self.seeds, jobs=self.jobs, limit=self.source.limit)
 
     @property
     def rates(self) -> tuple[float, ...]:

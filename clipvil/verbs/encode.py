@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from clipvil.verbs._counts import at_least_one
+from clipvil.errors import at_least_one
 
 
 @dataclass(frozen=True, kw_only=True)

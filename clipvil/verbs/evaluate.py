@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from clipvil.verbs._counts import at_least_one
+from clipvil.errors import at_least_one
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from clipvil.errors import UsageError
-from clipvil.verbs._counts import at_least_one
+from clipvil.errors import UsageError, at_least_one
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg
 
-from clipvil.errors import UsageError
-from clipvil.verbs._counts import at_least_one
+from clipvil.errors import UsageError, at_least_one
 
 if TYPE_CHECKING:
     from clipvil.features.store import Store

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from clipvil.errors import UsageError
-from clipvil.verbs._counts import at_least_one
+from clipvil.errors import UsageError, at_least_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
