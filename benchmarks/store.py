@@ -31,7 +31,7 @@ from clipvil.features.store import Store
 
 CELLS, WIDTH = 196, 2048
 BATCH = 64
-ROUNDS = 5  # every format once a round, so that all share what else the machine does
+ROUNDS = 15  # every format once a round, so that all share what else the machine does
 SLOW = 8  # items a batch of formats a hundred times slower
 Array = NDArray[np.generic]
 Read = Callable[[list[int], Array], None]  # items into a batch [B, N, D], fp16
