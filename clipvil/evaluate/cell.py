@@ -155,9 +155,10 @@ def fit_stages(
 ) -> tuple[Fitted, float]:
     """Every stage in turn, each from the best weights of the one before, in a folder of its own.
 
-    The last one's is the run folder itself. Gives how it ended and the seconds all took.
+    Those stay where nothing that it learns scores as well. The last one's folder is the run's.
+    Gives how it ended and the seconds all took.
     """
-    total = 0.0
+    total, best = 0.0, None  # seconds, and the score of the weights that a stage begins with
     for number, stage in enumerate(plan.stages, 1):
         last = number == len(plan.stages)
         where = stage_folder(plan.folder, number, len(plan.stages))
@@ -165,6 +166,7 @@ def fit_stages(
         if not last and done.is_file():
             model.load_state_dict(keep.part(keep.load(where / "best.safetensors")[0], "model."))
             total += read_json(where / "timing.json")["fit"]
+            best = read_json(done)["best"]
             continue
         if aloud:
             name = f"stage {number} of {len(plan.stages)}" if len(plan.stages) > 1 else "training"
@@ -179,8 +181,9 @@ def fit_stages(
             validate=validate,
             run=where,
             seed=seeds.order,
+            start=best,
         )
-        total += seconds
+        total, best = total + seconds, fitted.best
         if not last:
             write_json(where / "timing.json", {"fit": seconds})
             write_json(done, asdict(fitted), indent=1)

@@ -47,7 +47,7 @@ class Fitted:
     """How training ended; `best` is the highest selection score and `step` where it stood."""
 
     best: float
-    step: int
+    step: int  # 0 where the weights that a later stage began with stayed the best
     steps: int
     epochs: float
     loss: float  # mean over the last tenth of the steps
@@ -171,6 +171,7 @@ def fit(
     validate: Callable[[nn.Module], float],
     run: Path,
     seed: int,
+    start: float | None = None,
     watch: Callable[[int, int], None] = lambda step, steps: None,
 ) -> tuple[Fitted, float]:
     """Train `model` in `run`, going on from a checkpoint there; it ends with its best weights.
@@ -181,6 +182,7 @@ def fit(
         batch: indices of examples -> a batch; called with this process's share of each step
         validate: model in evaluation mode -> selection score, higher is better
         seed: of the order of examples
+        start: selection score of the weights it begins with, which stay unless others score as well
 
     Raises
         FloatingPointError: the loss is no longer finite; names the step and the ids in the batch
@@ -193,6 +195,8 @@ def fit(
     )
     loop = _Loop(model, optimizer, accelerator, run, stage.steps(examples))
     loop.resume()
+    if start is not None and loop.step == 0:
+        loop.selected(start)
     stops = {round(loop.steps * (k + 1) / stage.validations) for k in range(stage.validations)}
     while loop.step < loop.steps:
         objective.train()
@@ -276,7 +280,8 @@ class _Loop:
         """Note a selection score; the best weights so far are kept."""
         self.scores.append((self.step, score))
         self.lines.append(json.dumps({"step": self.step, "select": score}))
-        if score > self.best:
+        # not all that is learnt shows in the score: where that is no worse, nothing learnt is lost
+        if score > self.best or (score == self.best and self.best_step == 0):
             self.best, self.best_step = score, self.step
             if self.accelerator.is_main_process:
                 weights = {f"model.{n}": t for n, t in self.model.state_dict().items()}

@@ -91,7 +91,8 @@ class Recipe(Generic[Config]):
     config: Config
     """what a person chooses of the model"""
     stages: tuple[Stage, ...]
-    """in order; a later stage starts from the best weights of the one before"""
+    """in order; a later stage starts from the best weights of the one before, and leaves them where
+    nothing that it learns scores as well"""
     rates: tuple[float, ...] = ()
     """grid of learning rates that `compare` tries, the same for every encoder"""
     words: Path | None = None

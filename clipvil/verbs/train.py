@@ -103,9 +103,10 @@ class Verb:
 
 def outcome(fitted: Fitted) -> str:
     """How a stage ended."""
+    of = f"at step {fitted.step}" if fitted.step else "of the weights it began with, which stay"
     return (
         f"{fitted.steps} steps, {fitted.epochs:.1f} epochs, final loss {fitted.loss:.4f}, "
-        f"selection score {fitted.best:.2f} at step {fitted.step}"
+        f"selection score {fitted.best:.2f} {of}"
         + ("" if fitted.converged else "; it was still rising: not converged")
     )
 

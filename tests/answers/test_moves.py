@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from clipvil import api, tasks
@@ -17,6 +18,7 @@ from clipvil.data.words import split_words
 from clipvil.evaluate import splits
 from clipvil.features.convert import Given, convert
 from clipvil.recipes import r2r_follower_small
+from clipvil.train import keep
 from clipvil.train.recipe import Recipe
 from tests.features.legacy_files import R2R, draw, text, write_tsv
 
@@ -95,8 +97,13 @@ def test_three_stages_follow_each_other_and_come_again(tmp_path: Path) -> None:
         # the corridor has no way of four moves: there every stage is of those that need none
         train(tmp_path / "data", "r2r", source, tmp_path / out, "imitate", "describe", "loss")
         results.append((tmp_path / out / "best.safetensors").read_bytes())
-    assert (tmp_path / "one" / "stage-2" / "best.safetensors").is_file()
     assert results[0] == results[1]
+    walked, spoke = (
+        keep.load(tmp_path / "one" / folder / "best.safetensors")[0]
+        for folder in ("stage-1", "stage-2")
+    )
+    learnt = {name for name in walked if not torch.equal(walked[name], spoke[name])}
+    assert learnt and all(name.startswith("model.speaker.") for name in learnt), "no score tells it"
 
 
 def test_back_translation_needs_ways_to_walk(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from clipvil import api, tasks
 from clipvil.core import UsageError
+from clipvil.evaluate import cell
 from clipvil.models import mcan
 from clipvil.train import keep
 from clipvil.train.recipe import Recipe, Stage
@@ -43,6 +45,23 @@ def test_the_first_stage_is_kept_and_the_second_begins_with_its_best(root: Path)
     before, after = (keep.load(file)[0] for file in (first, run / "best.safetensors"))
     moved = max(float((after[n] - before[n]).abs().max()) for n in before)
     assert 0 < moved < 3 * SECOND.learning_rate * SECOND.steps(1), "two small steps from there"
+
+
+def test_a_stage_that_makes_worse_leaves_what_it_began_with(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worse = iter([0.31, 0.45, 0.3, 0.44, 0.2])  # two looks at the first stage, one at each after
+    monkeypatch.setattr(cell, "headline", lambda *_: next(worse))
+    run = train(root, "run", FIRST, SECOND, SECOND, SECOND)
+    first, after, last = (
+        keep.load(run / f / "best.safetensors") for f in ("stage-1", "stage-2", "")
+    )
+    assert all(torch.equal(first[0][name], after[0][name]) for name in first[0])
+    assert all(torch.equal(first[0][name], last[0][name]) for name in first[0])
+    assert first[1]["step"] == FIRST.steps(1) and last[1]["step"] == 0
+    for folder in ("stage-2", "."):
+        ended = json.loads((run / folder / "fitted.json").read_text())
+        assert (ended["best"], ended["step"], ended["converged"]) == (0.45, 0, True)
 
 
 def test_a_look_at_some_examples_writes_nothing(root: Path) -> None:

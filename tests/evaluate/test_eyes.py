@@ -11,7 +11,7 @@ import torch
 
 from clipvil import api, encoders, recipes, tasks
 from clipvil.core import Data, UsageError
-from clipvil.evaluate import earlier, eyes, splits
+from clipvil.evaluate import cell, earlier, eyes, splits
 from clipvil.evaluate.result import ABOUT, read_about
 from clipvil.evaluate.run import read_plan
 from clipvil.features.encode import encode
@@ -150,8 +150,11 @@ def test_weights_of_another_encoder_are_refused(root: Path) -> None:
 
 
 @pytest.mark.slow
-def test_other_answers_and_objectives_train_the_encoder_too(tmp_path: Path) -> None:
+def test_other_answers_and_objectives_train_the_encoder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Captions: on words first, then on rewards of captions that the model samples."""
+    monkeypatch.setattr(cell, "headline", lambda *_: 0.0)  # two steps may well make them worse
     tasks.load("caption").tiny(tmp_path / "data")
     made = recipes.load("caption_captioner")
     short = {"least_steps": 2, "most_steps": 2, "batch": 4, "validations": 1}

@@ -37,16 +37,25 @@ def right(model: nn.Module) -> float:
     return float((found == batch.credit.argmax(1)).float().mean())
 
 
-def run(where: Path, *, until: int | None = None, stage: Stage = STAGE) -> mcan.Model:
+def fresh() -> mcan.Model:
     torch.manual_seed(0)
     config = mcan.Config(width=16, heads=2, layers=1, flat=24, word_width=12, dropout=0.1)
-    model = mcan.Model(config, image_width=6, num_words=11, num_answers=5)
+    return mcan.Model(config, image_width=6, num_words=11, num_answers=5)
+
+
+def run(
+    where: Path, *, until: int | None = None, stage: Stage = STAGE, start: float | None = None
+) -> mcan.Model:
+    model = fresh()
 
     def watch(step: int, steps: int) -> None:
         if step == until:
             raise StoppedError
 
-    fit(model, stage, examples=16, batch=pick, validate=right, run=where, seed=3, watch=watch)
+    fit(
+        model, stage, examples=16, batch=pick, validate=right, run=where, seed=3, start=start,
+        watch=watch,
+    )  # fmt: skip
     return model
 
 
@@ -54,16 +63,22 @@ STEPS = replace(STAGE, optimizer="adamax", warmup_from=0.2, decay_at=(0.5, 0.8),
 
 
 @pytest.mark.parametrize(
-    "stage", [STAGE, pytest.param(STEPS, marks=pytest.mark.slow)], ids=["adamw", "adamax"]
+    ("stage", "start"),
+    [
+        (STAGE, None),
+        pytest.param(STAGE, 2.0, marks=pytest.mark.slow),
+        pytest.param(STEPS, None, marks=pytest.mark.slow),
+    ],
+    ids=["adamw", "nothing learnt", "adamax"],
 )
 def test_an_interrupted_run_ends_bit_for_bit_like_one_that_was_not(
-    tmp_path: Path, stage: Stage
+    tmp_path: Path, stage: Stage, start: float | None
 ) -> None:
-    run(tmp_path / "whole", stage=stage)
+    run(tmp_path / "whole", stage=stage, start=start)
     for stop in (1, 9, 17):  # before, at and after checkpoints
         with pytest.raises(StoppedError):
-            run(tmp_path / "halves", until=stop, stage=stage)
-    run(tmp_path / "halves", stage=stage)
+            run(tmp_path / "halves", until=stop, stage=stage, start=start)
+    run(tmp_path / "halves", stage=stage, start=start)
     for name in ("best.safetensors", "metrics.jsonl"):
         whole, halves = (tmp_path / w / name for w in ("whole", "halves"))
         assert whole.read_bytes() == halves.read_bytes(), name
@@ -86,6 +101,26 @@ def test_it_ends_with_the_best_weights(tmp_path: Path) -> None:
     ]
     assert right(model.eval()) == pytest.approx(max(scores))
     assert facts["step"] in (8, 16, 24)
+
+
+def test_what_a_stage_begins_with_stays_unless_something_is_as_good(tmp_path: Path) -> None:
+    """And changes nothing where it does not: no weight, no line of the log but its own."""
+
+    def told(where: str, start: float | None) -> tuple[bytes, list[str]]:
+        run(tmp_path / where, stage=replace(STAGE, epochs=2), start=start)
+        log = (tmp_path / where / "metrics.jsonl").read_text().splitlines()
+        return (tmp_path / where / "best.safetensors").read_bytes(), log
+
+    weights, log = told("unknown", None)
+    best = max(json.loads(line).get("select", -1) for line in log)
+    for worse in (0.0, best):
+        first = json.dumps({"step": 0, "select": worse})
+        assert told(f"{worse}", worse) == (weights, [first, *log])
+    _, tried = told("better", best + 0.01)
+    assert tried[1:] == log
+    kept, facts = keep.load(tmp_path / "better" / "best.safetensors")
+    assert facts["step"] == 0
+    assert all(torch.equal(kept[f"model.{n}"], t) for n, t in fresh().state_dict().items())
 
 
 def test_a_loss_that_is_not_finite_names_step_and_ids(tmp_path: Path) -> None:
