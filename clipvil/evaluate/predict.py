@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ from clipvil.evaluate.cell import answers_of, restore
 from clipvil.evaluate.gathering import unreadable
 from clipvil.evaluate.run import Plan, read_known, read_plan
 from clipvil.evaluate.seen import covered
-from clipvil.features.lookup import gather
+from clipvil.features.lookup import MANIFEST, Gathered, gather, outdated
 from clipvil.features.plan import named
 from clipvil.files.pictures import number
 from clipvil.registry import unknown
@@ -244,18 +245,32 @@ class Ready(NamedTuple):
 
 
 def prepared(plan: Plan, part: splits.Part, mark: str | None) -> Ready:
-    """A run with its weights; pictures that no store of it has are encoded into one beside it."""
+    """A run with its weights; pictures that no store of it has are encoded into one beside it.
+
+    Where pictures of its own data are others now than those in its stores, into one apart.
+    """
     known = read_known(plan)
     model, statistics, encoder = restore(plan, known)
     failures: Mapping[str, str] | None = None
     if plan.arm.encoder is not None and encoder is None:
         names = part.files if eyes.walks(plan) else part.pictures
         wanted = {name: part.files[name] for name in names}
-        where, also = plan.folder / f"stores-{mark}", tuple[Path, ...]()
-        if mark is None:
-            where, also = plan.folder / "stores", plan.arm.stores
-        found = gather(eyes.encoder_of(plan), wanted, where, also=also)
+        found = features(plan, eyes.encoder_of(plan), wanted, mark)
         plan, failures = replace(plan, arm=replace(plan.arm, stores=found.stores)), found.failures
     elif eyes.reads_only(plan) and not eyes.walks(plan):
         failures = covered(plan.arm.name, eyes.features_of(plan), part.pictures)
     return Ready(plan, known, model, statistics, encoder, failures)
+
+
+def features(
+    plan: Plan, encoder: Encoder, wanted: Mapping[str, Path], mark: str | None
+) -> Gathered:
+    """Features of pictures as they are now; only what was encoded for answers is ever removed."""
+    fingerprint, where = encoder.card.fingerprint, plan.folder / "stores"
+    if mark is None and not outdated(fingerprint, wanted, where, *plan.arm.stores):
+        return gather(encoder, wanted, where, also=plan.arm.stores, mended=True)
+    where = plan.folder / f"stores-{mark or 'now'}"
+    for store in outdated(fingerprint, wanted, where):
+        (store / MANIFEST).unlink()  # first: without it nobody takes for whole what is left
+        shutil.rmtree(store)
+    return gather(encoder, wanted, where, mended=True)

@@ -161,25 +161,44 @@ def state(path: Path) -> list[int]:
     return [found.st_size, found.st_mtime_ns]
 
 
+def changed(store: Path, pictures: Mapping[str, Path]) -> set[str]:
+    """Names of the pictures that are not what a store has tried under them."""
+    before = read_json(store / SOURCES) if (store / SOURCES).is_file() else {}
+    return {n for n in before.keys() & pictures.keys() if before[n] != state(pictures[n])}
+
+
+def outdated(fingerprint: str, pictures: Mapping[str, Path], *where: Path) -> list[Path]:
+    """Finished stores under folders that have features of pictures which are others now."""
+    stores = stores_of(fingerprint, *where).items()
+    return [path for path, m in stores if changed(path, pictures) - m["failures"].keys()]
+
+
 def missing(
-    fingerprint: str, pictures: Mapping[str, Path], where: Path, also: Sequence[Path] = ()
+    fingerprint: str,
+    pictures: Mapping[str, Path],
+    where: Path,
+    also: Sequence[Path] = (),
+    *,
+    mended: bool = False,
 ) -> list[str]:
     """Names of the pictures that no finished store under `where` or a folder of `also` has tried.
+
+    Args
+        mended: those that could not be read, and are others now, are missing too
 
     Raises
         ValueError: a picture is not the one that a store has under its name
     """
-    found = stores_of(fingerprint, where, *also)
-    have = {name for path in found for name in Store(path).ids}
-    have |= {name for manifest in found.values() for name in manifest["failures"]}
-    for store in found:
-        before = read_json(store / SOURCES) if (store / SOURCES).is_file() else {}
-        for name in before.keys() & pictures.keys():
-            if before[name] != state(pictures[name]):
-                raise ValueError(
-                    f"{pictures[name]} is not what {store} was encoded from: remove that folder, "
-                    "or take another --store"
-                )
+    have = set[str]()
+    for store, manifest in stores_of(fingerprint, where, *also).items():
+        others = changed(store, pictures)
+        again = others & manifest["failures"].keys() if mended else set()
+        if others - again:
+            raise ValueError(
+                f"{pictures[min(others - again)]} is not what {store} was encoded from: remove "
+                "that folder, or take another --store"
+            )
+        have |= {*Store(store).ids, *manifest["failures"]} - again
     return sorted(set(pictures) - have)
 
 
@@ -189,16 +208,21 @@ def gather(
     where: Path,
     team: Team | None = None,
     also: Sequence[Path] = (),
+    *,
+    mended: bool = False,
 ) -> Gathered:
     """Features of `pictures` (name -> file) under `where`; those that are missing are encoded.
 
-    By the processes of a `team`, where there is one. What stores of `also` have is not missing.
+    By the processes of a `team`, where there is one. What stores of `also` have is not missing, but
+    broken pictures that were `mended` are.
     """
     from clipvil.features.encode import encode
 
-    wanted = missing(encoder.card.fingerprint, pictures, where, also)
+    wanted = missing(encoder.card.fingerprint, pictures, where, also, mended=mended)
     if wanted:
-        part = hashlib.sha256("\n".join(wanted).encode()).hexdigest()[:8]
+        # of one name, a part that was tried before and one that is mended are two
+        told = [f"{name} {state(pictures[name])}" for name in wanted] if mended else wanted
+        part = hashlib.sha256("\n".join(told).encode()).hexdigest()[:8]
         folder = f"{slug(encoder.card.name)}-{encoder.card.fingerprint[:8]}"
         out = where / folder / f"part-{part}"
         summary = encode(encoder, {name: pictures[name] for name in wanted}, out, team=team)
@@ -207,7 +231,11 @@ def gather(
         seconds = summary.seconds * processes
         write_json(out / TIMING, {"seconds": seconds, "pictures": len(wanted)})
     found = stores_of(encoder.card.fingerprint, where, *also)
-    failures = {k: v for m in found.values() for k, v in m["failures"].items() if k in pictures}
+    failures = dict[str, str]()
+    for path, manifest in found.items():
+        tried = {name: pictures[name] for name in manifest["failures"] if name in pictures}
+        again = changed(path, tried)  # another store has tried those as they are
+        failures |= {name: manifest["failures"][name] for name in tried if name not in again}
     return Gathered(tuple(found), failures, *cost(list(found)))
 
 

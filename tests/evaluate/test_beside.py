@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from clipvil import api, encoders, tasks
 from clipvil.core import Said, UsageError
-from clipvil.evaluate import cell, compare, splits
+from clipvil.evaluate import cell, compare, predict, splits
 from clipvil.evaluate.compare import Comparison
 from clipvil.evaluate.estimate import estimate
 from clipvil.evaluate.run import Arm, Plan
@@ -158,3 +161,46 @@ def test_pictures_that_no_store_has_are_encoded_first(
     assert count == len(said) == 9
     assert len(set(said.values())) > 1
     assert list(made.folder.glob("stores-*"))
+
+
+def test_a_picture_that_changed_is_encoded_as_it_is_now(
+    world: Path, seen: list[Arm], tmp_path: Path
+) -> None:
+    """One that was mended by itself; of others the answers' own store anew, and never a user's."""
+    encoder, noise = encoders.load("tiny:clip"), np.random.default_rng(0)
+    files = {name: tmp_path / f"{name}.png" for name in "abc"}
+
+    def draw(name: str) -> None:
+        Image.fromarray(noise.integers(0, 256, (32, 32, 3), np.uint8)).save(files[name])
+
+    def asked(mark: str | None) -> tuple[dict[str, str], set[Path]]:
+        found = predict.features(run, encoder, files, mark)
+        fresh = gather(encoder, files, Path(mkdtemp(dir=tmp_path)))
+        now, right = Lookup(found.stores), Lookup(fresh.stores)
+        assert all(np.allclose(now.read(n), right.read(n), atol=1e-2) for n in files if n in right)
+        return dict(found.failures), {*found.stores}
+
+    run = replace(plan(world, seen, ROWS[0]), folder=tmp_path / "run")
+    for name in "ac":
+        draw(name)
+    files["b"].write_bytes(b"broken")
+    user = tmp_path / "user"
+    run = replace(run, arm=replace(run.arm, stores=gather(encoder, files, user).stores))
+    before = contents(user)
+    broken, first = asked("there")
+    assert broken.keys() == {"b"}
+    draw("b")
+    whole, then = asked("there")
+    assert whole == {} and first < then, "what was encoded is not encoded again"
+    assert asked("there") == (whole, then)
+    files["b"].write_bytes(b"broken again")
+    assert [*asked("there")[0]] == ["b"]
+    draw("a")
+    assert first.isdisjoint(asked("there")[1])
+
+    assert asked(None)[0].keys() == {"b"}
+    assert contents(user) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
