@@ -120,7 +120,7 @@ def run(
     """
     from clipvil.evaluate import earlier
     from clipvil.evaluate.collect import about, collect
-    from clipvil.evaluate.compare import run_cells
+    from clipvil.evaluate.compare import require_known, run_cells
     from clipvil.evaluate.gathering import gather_all
     from clipvil.evaluate.result import ABOUT, RESULTS, write_about, write_records
     from clipvil.evaluate.seen import is_given
@@ -130,6 +130,7 @@ def run(
     from clipvil.files import locked
     from clipvil.report import page
 
+    require_known(comparison)
     hands = Workers(comparison.jobs) if workers is None else nullcontext(workers)
     with locked(comparison.out), hands as at_work:
         started = earlier.started(comparison)

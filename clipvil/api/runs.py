@@ -38,11 +38,11 @@ def train(
     `encoder` may be `features:PATH`: a store, or for walks also views in R2R's TSV or HDF5.
     """
     from clipvil.encoders.base import device
-    from clipvil.evaluate.cell import fit_cell
+    from clipvil.evaluate.cell import fit_cell, require_known
     from clipvil.evaluate.run import Arm, Plan, require_same
     from clipvil.evaluate.seen import is_given
     from clipvil.evaluate.splits import all_pictures
-    from clipvil.features.lookup import gather
+    from clipvil.features.lookup import gather, missing
     from clipvil.train.fit import processes
 
     progress.silent = not processes().is_main_process  # under torchrun one process speaks
@@ -59,11 +59,15 @@ def train(
     else:
         loaded = encoder_families.load(encoder).to(device())
         where = Path(store) if store is not None else Path(out) / "stores"
-        arm = Arm(name=encoder, encoder=encoder, fingerprint=loaded.card.fingerprint)
+        fingerprint = loaded.card.fingerprint
+        arm = Arm(name=encoder, encoder=encoder, fingerprint=fingerprint)
         require_same(planned(arm))
         if made.sight == "stored":
+            pictures = all_pictures(source)
             with processes().main_process_first():  # under torchrun one process encodes
-                found = gather(loaded, all_pictures(source), where)
+                if missing(fingerprint, pictures, where):  # which may take long
+                    require_known(planned(arm))
+                found = gather(loaded, pictures, where)
             tell_failures(encoder, found.failures)
             arm = replace(arm, stores=found.stores)
     fitted = fit_cell(planned(arm), aloud=True)

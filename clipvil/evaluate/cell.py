@@ -76,6 +76,16 @@ def _drawn(
     return seeds, subset, fitting.rows(subset.fit), select
 
 
+def require_known(plan: Plan) -> None:
+    """See that something can be learnt from, before anything is encoded for it.
+
+    Raises
+        ValueError: nothing can be learnt from the fitting examples
+    """
+    scene = unfold(plan)
+    answers.learn(scene.task, scene.fit.examples, plan.recipe.config)
+
+
 def fit_cell(plan: Plan, *, aloud: bool = False) -> Fitted | None:
     """Fit a cell, or say how it ended where that is done; None where no steps are taken.
 

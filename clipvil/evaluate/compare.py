@@ -16,6 +16,7 @@ from clipvil import progress, registry
 from clipvil.core import Labels, Task
 from clipvil.encoders import load_text
 from clipvil.errors import UsageError, at_least_one
+from clipvil.evaluate import cell
 from clipvil.evaluate.result import Control
 from clipvil.evaluate.run import Arm, Plan
 from clipvil.evaluate.seen import is_given
@@ -137,6 +138,18 @@ def plans(comparison: Comparison, arm: Arm, shots: str, repetition: int) -> list
         )
         for rate in rates
     ]
+
+
+def require_known(comparison: Comparison) -> None:
+    """See that every seed's smallest subset teaches something, before anything is encoded.
+
+    Raises
+        ValueError: nothing can be learnt from one
+    """
+    prior = Arm(name=PRIOR, control="prior")
+    for repetition in range(comparison.seeds):
+        sizes = [plans(comparison, prior, shots, repetition)[0] for shots in comparison.shots]
+        cell.require_known(min(sizes, key=lambda plan: len(cell.unfold(plan).fit.examples)))
 
 
 def folder_name(text: str) -> str:

@@ -226,6 +226,23 @@ def test_own_captions_without_captions_or_pictures_are_errors(asked: dict, tmp_p
         api.train(task="caption", **asked)
 
 
+def test_captions_without_words_are_refused_before_a_picture_is_encoded(
+    asked: dict, tmp_path: Path
+) -> None:
+    TASK.tiny(tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    write_jsonl(tmp_path / "train.jsonl", [row | {"caption": "..."} for row in rows])
+    with pytest.raises(ValueError, match="an empty vocabulary"):
+        api.train(task="caption", **asked)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(ValueError, match="an empty vocabulary"):
+        api.compare(
+            task="caption", data=tmp_path, encoders=["tiny:random"], out=tmp_path / "out",
+            recipe=asked["recipe"], shots=["50%", "100%"], seeds=1, jobs=1,
+        )  # fmt: skip
+    assert not (tmp_path / "out" / "stores").exists()
+
+
 def test_another_encoder_s_features_are_refused(
     asked: dict, tmp_path: Path, tokenizer: Path
 ) -> None:
