@@ -25,7 +25,7 @@ from clipvil.core import Answer, Example, Said, Task, UsageError
 from clipvil.data.captions import CaptionData, captions
 from clipvil.data.pieces import Pieces
 from clipvil.data.sight import Sight
-from clipvil.data.words import frequent_first, numbered, padded, split_words
+from clipvil.data.words import frequent_first, joined, numbered, padded, split_words
 from clipvil.metrics import reward
 from clipvil.models.base import TextModel
 from clipvil.train.recipe import Recipe
@@ -119,7 +119,7 @@ class Known:
         end = numbers.index(0) if 0 in numbers else len(numbers)
         if self.pieces is not None:
             return self.pieces.text(numbers[:end])
-        return " ".join(self.words[number - 2] for number in numbers[:end])
+        return joined(self.words[number - 2] for number in numbers[:end])
 
     def prior(self, examples: Sequence[Example]) -> dict[str, Answer]:
         """The same caption, always."""
@@ -157,7 +157,7 @@ def learn(task: Task, examples: Sequence[Example], config: Any) -> Known:
             f"{len(examples):,} fitting pictures is there more than {config.rare} times "
             "(--config.rare)"
         )
-    return Known(Vocabulary(frequent_first(frequent), " ".join(commonest(told))), config.read)
+    return Known(Vocabulary(frequent_first(frequent), joined(commonest(told))), config.read)
 
 
 def commonest(told: Sequence[tuple[str, ...]]) -> tuple[str, ...]:

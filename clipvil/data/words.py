@@ -6,19 +6,41 @@ Shapes   T words
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-LETTER = r"[\w\u0900-\u0963\u0966-\u0dff]"  # \w has no vowel signs of Indic scripts
-WORD = re.compile(rf"{LETTER}+(?:'{LETTER}+)?")
+# `\w` has no accents by themselves and no vowel signs
+SIGNS = "".join(
+    c for c in map(chr, range(0x300, 0x1C00)) if unicodedata.category(c) in ("Mn", "Mc")
+)
+# scripts without blanks between words: Thai, Lao, Burmese, Khmer, kana and Chinese
+SOLID = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+LETTER = rf"(?:[^\W{SOLID}]|[\u0900-\u0963\u0966-\u0dff])"
+LETTERS = rf"{LETTER}(?:{LETTER}|[{SIGNS}])*"
+WORD = re.compile(rf"{LETTERS}(?:'{LETTERS})?|(?=\w)[{SOLID}][{SIGNS}]*")
+PLAIN = re.compile(r"\w+(?:'\w+)?")  # the same of what is ASCII, and quicker
+APART = re.compile(rf"(?<=[{SOLID}]) (?=[{SOLID}])")
 
 
 def split_words(text: str) -> list[str]:
-    """Lower-cased words of a text; punctuation goes, apostrophes inside a word stay."""
-    return WORD.findall(text.lower())
+    """Lower-cased words of a text; punctuation goes, apostrophes inside a word stay.
+
+    However an accent is written, it belongs to its letter. Where a script has no blanks between
+    words, as Thai, each letter with its signs is one.
+    """
+    text = text.lower()
+    if text.isascii():
+        return PLAIN.findall(text)
+    return WORD.findall(unicodedata.normalize("NFC", text))
+
+
+def joined(words: Iterable[str]) -> str:
+    """Words as a text, without blanks where their script has none."""
+    return APART.sub("", " ".join(words))
 
 
 def ranked(texts: Iterable[str]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """What captions of a training subset teach: words, the prior, batches with each picture once."""
 
 import json
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from clipvil.answers import text
 from clipvil.core import Example, References, Said, UsageError
 from clipvil.data.captions import CaptionBatch
 from clipvil.data.sight import Blind
+from clipvil.data.words import split_words
 from clipvil.files import write_json, write_jsonl
 from clipvil.models import captioner
 from clipvil.train.recipe import Recipe, Stage
@@ -53,6 +55,32 @@ def test_words_are_those_that_are_frequent_enough() -> None:
     assert known(rare=3).words == ("a", "dog")
     assert set(known(rare=0).words) > {"cat", "red", "there"}
     assert answers.read(TASK, json.loads(json.dumps(known().facts)), CONFIG) == known()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Où est l'été, à Łódź?", ["où", "est", "l'été", "à", "łódź"]),
+        ("अंत तक बड़ा चलो।", ["अंत", "तक", unicodedata.normalize("NFC", "बड़ा"), "चलो"]),
+        ("كِتَابٌ جديد", ["كِتَابٌ", "جديد"]),
+        ("안녕 세계", ["안녕", "세계"]),
+        ("แมว 2 ตัวบนสื่อ iPad", ["แ", "ม", "ว", "2", "ตั", "ว", "บ", "น", "สื่", "อ", "ipad"]),
+        ("一只狗。", ["一", "只", "狗"]),
+        ("1\ufe0f\u20e3 \u2764\ufe0f ok", ["1", "ok"]),
+    ],
+)
+def test_signs_belong_to_their_letters_however_they_are_written(
+    text: str, words: list[str]
+) -> None:
+    assert split_words(text) == split_words(unicodedata.normalize("NFD", text)) == words
+
+
+def test_what_has_no_blanks_is_told_without() -> None:
+    told = [example("a", "一只狗 ok"), example("b", "一只狗 ok")]
+    found = answers.learn(TASK, told, CONFIG)
+    assert isinstance(found, text.Known)
+    assert found.text(found.read(["一只狗 ok"])[0].tolist()) == "一只狗 ok"
+    assert found.prior(told)["a"] == Said("一只狗 ok")
 
 
 def test_the_prior_is_the_commonest_caption() -> None:
