@@ -5,11 +5,15 @@ Exit status 0 done, 1 failed, 2 bad usage.
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 
 from clipvil import __version__, verbs
 from clipvil.errors import UsageError, sentence
+
+PATIENCE = 5.0  # seconds in which torchrun ends the others of its processes when the first failed
 
 
 def overview() -> str:
@@ -50,15 +54,20 @@ def run(name: str, options: Sequence[str]) -> int:
     try:
         kind = verbs.load(name)
         return parse(kind, name, options).run()
-    except UsageError as error:
-        print(f"clipvil: {error}", file=sys.stderr)
-        return 2
-    except (ValueError, OSError, ArithmeticError) as error:
-        print(f"clipvil {name}: {sentence(error)}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("\nclipvil: stopped; the same command goes on from here", file=sys.stderr)
         return 1
+    except Exception as error:
+        if os.environ.get("RANK", "0") != "0":
+            time.sleep(PATIENCE)  # what it says after that is its own
+        match error:
+            case UsageError():
+                print(f"clipvil: {error}", file=sys.stderr)
+                return 2
+            case ValueError() | OSError() | ArithmeticError():
+                print(f"clipvil {name}: {sentence(error)}", file=sys.stderr)
+                return 1
+        raise
 
 
 def parse(kind: type[verbs.Runnable], name: str, options: Sequence[str]) -> verbs.Runnable:

@@ -1,6 +1,7 @@
 """The command: help, bad usage, exit statuses."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,16 @@ def test_tasks_are_listed_with_their_variants(capsys: pytest.CaptureFixture[str]
     assert len(set(listed.values())) == len(listed), "each is told apart from its variants"
     variants = {name for name in listed if "@" in name}
     assert all(listed[name] == tasks.load(name).summary for name in variants)
+
+
+def test_beside_the_first_process_of_several_a_fault_is_told_later(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where torchrun has not ended this one by then, it is its own."""
+    monkeypatch.setattr(cli, "PATIENCE", 0.2)
+    for rank, waits in (("0", False), ("1", True)):
+        monkeypatch.setenv("RANK", rank)
+        start = time.monotonic()
+        assert status("scor") == 2
+        assert (time.monotonic() - start >= cli.PATIENCE) == waits
+        assert "nearest: score" in capsys.readouterr().err
