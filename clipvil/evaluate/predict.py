@@ -35,7 +35,8 @@ from clipvil.evaluate.cell import answers_of, restore
 from clipvil.evaluate.gathering import unreadable
 from clipvil.evaluate.run import Plan, read_known, read_plan
 from clipvil.evaluate.seen import covered
-from clipvil.features.lookup import MANIFEST, Gathered, gather, outdated
+from clipvil.features.lookup import Gathered, gather, outdated
+from clipvil.features.manifest import MANIFEST
 from clipvil.features.plan import named
 from clipvil.files.pictures import number
 from clipvil.registry import unknown

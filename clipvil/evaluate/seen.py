@@ -18,7 +18,8 @@ from clipvil.errors import UsageError
 from clipvil.evaluate import splits
 from clipvil.evaluate.run import Arm
 from clipvil.features import views
-from clipvil.features.lookup import MANIFEST, Gathered, Lookup
+from clipvil.features.lookup import Gathered, Lookup
+from clipvil.features.manifest import MANIFEST
 from clipvil.features.store import Store
 from clipvil.files import SHIFTS
 

@@ -18,8 +18,8 @@ from clipvil import files, pictures, progress
 from clipvil.features import legacy, listing, plan, shards
 from clipvil.features.collect import Layout, Open, Whole, described
 from clipvil.features.legacy import Entry, Legacy, arrays
+from clipvil.features.manifest import MANIFEST, VERSION, Manifest, Origin
 from clipvil.features.shards import Dtype
-from clipvil.features.store import MANIFEST, VERSION, Manifest, Origin
 
 BEGUN = "conversion.json"  # what a run began, so that another one can tell whether it is the same
 

@@ -20,9 +20,9 @@ from clipvil import files, progress
 from clipvil.encoders.base import Card, Encoder
 from clipvil.features import plan, shards, work, workers
 from clipvil.features.listing import Entry, Listing
+from clipvil.features.manifest import MANIFEST, VERSION, Manifest
 from clipvil.features.plan import Begun, Plan
 from clipvil.features.shards import Dtype
-from clipvil.features.store import MANIFEST, VERSION, Manifest
 from clipvil.features.work import Manner
 from clipvil.features.workers import Team
 

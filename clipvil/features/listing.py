@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from clipvil import files, progress
 from clipvil.features import shards
+from clipvil.features.manifest import Listed
 from clipvil.features.shards import Shard
-from clipvil.features.store import Listed
 
 
 class Entry(NamedTuple):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from clipvil.features.manifest import MANIFEST
 from clipvil.features.store import Store
 from clipvil.files import read_json, write_json
 from clipvil.files.pictures import number
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from clipvil.encoders.base import Encoder
     from clipvil.features.workers import Team
 
-MANIFEST = "manifest.json"
 SOURCES = "sources.json"  # what the pictures of a part were when they were encoded
 TIMING = "timing.json"  # seconds of one process; no part of the store, no two runs take the same
 

@@ -10,7 +10,8 @@ import pytest
 from clipvil import encoders
 from clipvil.features import plan
 from clipvil.features.encode import encode
-from clipvil.features.store import MANIFEST, Store, verify
+from clipvil.features.manifest import MANIFEST
+from clipvil.features.store import Store, verify
 from tests.command import Started
 
 COUNT = 200

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from clipvil.features.store import MANIFEST, Store
+from clipvil.features.manifest import MANIFEST
+from clipvil.features.store import Store
 
 COUNT = 10_000
 EVERY = 100  # one of so many is broken
