@@ -40,7 +40,7 @@ from clipvil.metrics.reward import Frequencies
 from clipvil.models import captioner
 from clipvil.models._decode import END, UNKNOWN
 from clipvil.processes import keep_memory
-from clipvil.train.fit import optimizer_of
+from clipvil.train.pace import optimizer_of
 from clipvil.train.recipe import Stage
 
 WIDTH, WORDS, READ = 2_048, 9_487, 11

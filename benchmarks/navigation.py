@@ -34,7 +34,7 @@ from clipvil.models._looking import Eyes
 from clipvil.processes import keep_memory
 from clipvil.recipes import r2r_follower
 from clipvil.tasks import r2r
-from clipvil.train.fit import optimizer_of
+from clipvil.train.pace import optimizer_of
 
 BUILDINGS = 6
 RECORDED = {"environment": 1_720, "rollout": 795, "training": 191}  # agent-steps a CPU second

@@ -36,7 +36,7 @@ from torch.nn import functional as F
 from clipvil.data import LabelBatch
 from clipvil.models import mcan, pythia
 from clipvil.processes import keep_memory
-from clipvil.train.fit import optimizer_of
+from clipvil.train.pace import optimizer_of
 from clipvil.train.recipe import Stage
 
 WIDTH, WORDS, ANSWERS, LONGEST = 2_048, 18_000, 3_129, 14

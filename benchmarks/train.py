@@ -27,7 +27,8 @@ from clipvil.features.convert import Given, convert
 from clipvil.features.lookup import Lookup
 from clipvil.models import mcan, pythia
 from clipvil.processes import keep_memory
-from clipvil.train.fit import fit, optimizer_of, order
+from clipvil.train.fit import fit
+from clipvil.train.pace import optimizer_of, order
 from clipvil.train.recipe import Stage
 
 MODELS = {"mcan": mcan, "pythia": pythia}

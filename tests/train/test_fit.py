@@ -14,7 +14,8 @@ from torch import nn
 from clipvil.data import LabelBatch
 from clipvil.models import mcan
 from clipvil.train import keep
-from clipvil.train.fit import fit, order, rate
+from clipvil.train.fit import fit
+from clipvil.train.pace import order, rate
 from clipvil.train.recipe import Stage
 from tests.models.tiny import rows, small, some
 
