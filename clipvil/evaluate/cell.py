@@ -174,7 +174,7 @@ def fit_stages(
         where = stage_folder(plan.folder, number, len(plan.stages))
         done = where / "fitted.json"
         if not last and done.is_file():
-            model.load_state_dict(keep.part(keep.load(where / "best.safetensors")[0], "model."))
+            model.load_state_dict(keep.best(where))
             total += read_json(where / "timing.json")["fit"]
             best = read_json(done)["best"]
             continue
@@ -211,8 +211,7 @@ def fit_probe(
     """Fill a linear probe; beside its weights stand its penalty and selection score."""
     start = time.monotonic()
     penalty, best = probe.fit(model, fitting, scene.fit.pictures, validate)
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    keep.save(folder / "best.safetensors", tensors, {"penalty": penalty, "select": best})
+    keep.save_best(folder, model.state_dict(), {"penalty": penalty, "select": best})
     write_json(folder / "timing.json", {"fit": time.monotonic() - start})
 
 

@@ -23,7 +23,6 @@ from clipvil.train import keep
 from clipvil.train.fit import processes
 
 STATISTICS = "statistics.safetensors"
-BEST = "best.safetensors"
 
 
 def encoder_of(plan: Plan) -> Encoder:
@@ -170,7 +169,7 @@ def best(plan: Plan) -> tuple[dict[str, Tensor], Encoder | None]:
     Raises
         ValueError: as `encoder_of`, or the trained weights are not of that encoder
     """
-    weights = keep.part(keep.load(plan.folder / BEST)[0], "model.")
+    weights = keep.best(plan.folder)
     if not looks(plan):
         return weights, None
     encoder, way = encoder_of(plan), way_of(plan)

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from clipvil.data.sight import Statistics
-from clipvil.evaluate.eyes import BEST, STATISTICS
+from clipvil.evaluate.eyes import STATISTICS
 from clipvil.evaluate.protocol import Seeds
 from clipvil.evaluate.run import VOCABULARY, Plan, begin, write_statistics
 from clipvil.files import read_json, write_json
@@ -180,6 +180,5 @@ def adopt(plan: Plan, checkpoint: Path, words: Path, heads: int, width: int) -> 
     write_json(plan.folder / VOCABULARY, told)
     flat = Statistics(np.zeros(seen, np.float32), np.ones(seen, np.float32))
     write_statistics(plan.folder / STATISTICS, flat)
-    tensors = {f"model.{name}": tensor for name, tensor in weights.items()}
-    keep.save(plan.folder / BEST, tensors, {"from": checkpoint.name})
+    keep.save_best(plan.folder, weights, {"from": checkpoint.name})
     write_json(plan.folder / "fitted.json", None)  # last: no step was taken here

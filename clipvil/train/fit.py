@@ -158,7 +158,7 @@ def fit(
             loop.selected(validate(model.eval()))
         loop.keep(force=loop.step in stops)
         watch(loop.step, loop.steps)
-    model.load_state_dict(keep.part(keep.load(run / "best.safetensors")[0], "model."))
+    model.load_state_dict(keep.best(run))
     return loop.fitted(stage, examples), loop.seconds()
 
 
@@ -219,8 +219,7 @@ class _Loop:
         if score > self.best or (score == self.best and self.best_step == 0):
             self.best, self.best_step = score, self.step
             if self.accelerator.is_main_process:
-                weights = {f"model.{n}": t for n, t in self.model.state_dict().items()}
-                keep.save(self.run / "best.safetensors", weights, {"step": self.step})
+                keep.save_best(self.run, self.model.state_dict(), {"step": self.step})
 
     def keep(self, *, force: bool) -> None:
         """Checkpoint when asked to, and at least every `INTERVAL`."""

@@ -19,6 +19,8 @@ from torch.optim import Optimizer
 
 from clipvil.files import atomic
 
+BEST = "best.safetensors"
+
 
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write tensors and JSON facts whole or not at all."""
@@ -37,6 +39,16 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise
     except Exception as error:  # safetensors raises its own kind, which is no ValueError
         raise ValueError(f"{path} is not a checkpoint: {error}") from error
+
+
+def save_best(run: Path, weights: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write the best weights of a run, or of a stage of it."""
+    save(run / BEST, {f"model.{name}": tensor for name, tensor in weights.items()}, facts)
+
+
+def best(run: Path) -> dict[str, Tensor]:
+    """The weights that `save_best` wrote."""
+    return part(load(run / BEST)[0], "model.")
 
 
 def pack(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
