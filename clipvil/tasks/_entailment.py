@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipvil.core import Answer, Example, Labels, Measured, Metric, Said, Totals
-from clipvil.files import read_rows, write_rows
+from clipvil.files import read_rows
 from clipvil.metrics import ratio
-from clipvil.tasks.base import only_answer, words
+from clipvil.tasks.base import COLOURS, only_answer, words
 
 Label = Literal["entailment", "neutral", "contradiction"]
 LABELS: tuple[Label, ...] = get_args(Label)
@@ -36,6 +36,14 @@ def credit(example: Example) -> dict[str, float]:
 
 
 ANSWER = Labels(len(LABELS), credit)
+
+
+def tiny(colour: str) -> Iterator[tuple[Label, str]]:
+    """A sentence of each label about a square of a colour."""
+    other = next(c for c in COLOURS if c != colour)
+    yield "entailment", f"The square is {colour}."
+    yield "neutral", "Somebody likes the square."
+    yield "contradiction", f"The square is {other}."
 
 
 def measure(examples: Sequence[Example], answers: Mapping[str, Answer]) -> Measured:
@@ -63,8 +71,3 @@ def read(path: Path) -> Iterator[tuple[str, Answer]]:
     """Rows with `id` and `answer`, one a line or in a JSON array."""
     for _, row in read_rows(path, Predicted):
         yield str(row.id), Said(row.answer)
-
-
-def write(path: Path, answers: Mapping[str, Answer]) -> None:
-    """One JSON object a line with `id` and `answer`."""
-    write_rows(path, ({"id": i, "answer": words(answer)} for i, answer in answers.items()))

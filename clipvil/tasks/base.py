@@ -24,6 +24,7 @@ from clipvil.core import (
     Said,
     Segment,
 )
+from clipvil.files import write_rows
 from clipvil.metrics.text import credit, credits, soft
 from clipvil.registry import unknown
 
@@ -154,6 +155,11 @@ def words(answer: Answer) -> str:
     """What was said."""
     assert isinstance(answer, Said), answer
     return answer.text
+
+
+def write_words(path: Path, answers: Mapping[str, Answer]) -> None:
+    """One JSON object a line with `id` and `answer`."""
+    write_rows(path, ({"id": i, "answer": words(answer)} for i, answer in answers.items()))
 
 
 def vqa_credits(example: Example) -> dict[str, float]:

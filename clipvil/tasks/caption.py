@@ -8,15 +8,15 @@ Metric   those of COCO captions, on their own scale; the pictures predicted are 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from clipvil.columns import Grouped, Strings
-from clipvil.core import Answer, Data, Example, Splits, Task, Text
-from clipvil.files import write_jsonl, write_rows
+from clipvil.core import Data, Example, Splits, Task, Text
+from clipvil.files import write_jsonl
 from clipvil.tasks import _own
 from clipvil.tasks._captions import (
     LONGEST,
@@ -28,7 +28,7 @@ from clipvil.tasks._captions import (
     reduce,
     thorough,
 )
-from clipvil.tasks.base import COLOURS, tiny_picture, words
+from clipvil.tasks.base import COLOURS, tiny_picture, write_words
 
 FILES = _own.files('"caption"')
 
@@ -66,11 +66,6 @@ def examples(data: Data, split: str) -> Sequence[Example]:
     return Captioned(ids=ids, pictures=pictures, captions=told)
 
 
-def write(path: Path, answers: Mapping[str, Answer]) -> None:
-    """One JSON object a line with `id` and `answer`."""
-    write_rows(path, ({"id": i, "answer": words(answer)} for i, answer in answers.items()))
-
-
 def tiny(root: Path) -> None:
     """Three squares a split, two captions of each."""
     for split in _own.SPLITS:
@@ -95,7 +90,7 @@ TASK = Task(
     measure=measure,
     reduce=reduce,
     read=read,
-    write=write,
+    write=write_words,
     tiny=tiny,
     thorough=thorough,
     compared=compared,

@@ -16,7 +16,7 @@ from clipvil.columns import Strings, Tuples
 from clipvil.core import Data, Example, Splits, Task
 from clipvil.files import write_jsonl
 from clipvil.tasks import _entailment, _own
-from clipvil.tasks.base import COLOURS, Questions, tiny_picture
+from clipvil.tasks.base import COLOURS, Questions, tiny_picture, write_words
 
 FILES = _own.files('"hypothesis", "label"')
 
@@ -58,12 +58,7 @@ def tiny(root: Path) -> None:
         for colour in COLOURS:
             image = f"pictures/{split}-{colour}.png"
             tiny_picture(root / image, colour)
-            other = next(c for c in COLOURS if c != colour)
-            for label, sentence in (
-                ("entailment", f"The square is {colour}."),
-                ("neutral", "Somebody likes the square."),
-                ("contradiction", f"The square is {other}."),
-            ):
+            for label, sentence in _entailment.tiny(colour):
                 rows.append({"image": image, "hypothesis": sentence, "label": label})
         write_jsonl(root / f"{split}.jsonl", rows)
 
@@ -80,6 +75,6 @@ TASK = Task(
     measure=_entailment.measure,
     reduce=_entailment.reduce,
     read=_entailment.read,
-    write=_entailment.write,
+    write=write_words,
     tiny=tiny,
 )

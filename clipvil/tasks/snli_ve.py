@@ -22,7 +22,15 @@ from clipvil.core import Data, Download, Example, OfficialFile, Splits, Task
 from clipvil.files import find, read_rows, write_jsonl
 from clipvil.progress import say
 from clipvil.tasks import _entailment
-from clipvil.tasks.base import COLOURS, Questions, distinct, of_split, picture_name, tiny_picture
+from clipvil.tasks.base import (
+    COLOURS,
+    Questions,
+    distinct,
+    of_split,
+    picture_name,
+    tiny_picture,
+    write_words,
+)
 
 SOURCE = "https://github.com/necla-ml/SNLI-VE"
 COPY = "https://storage.googleapis.com/allennlp-public-data/snli-ve/snli_ve_{}.jsonl.gz"
@@ -102,12 +110,7 @@ def tiny(root: Path) -> None:
         rows = list[dict[str, object]]()
         for image, colour in enumerate(COLOURS, 100 * number):
             tiny_picture(root / f"{image}.jpg", colour)
-            other = next(c for c in COLOURS if c != colour)
-            for label, sentence in (
-                ("entailment", f"The square is {colour}."),
-                ("neutral", "Somebody likes the square."),
-                ("contradiction", f"The square is {other}."),
-            ):
+            for label, sentence in _entailment.tiny(colour):
                 pair = f"{image}.jpg#0r1{label[0]}"
                 rows.append({"Flickr30K_ID": str(image), "captionID": f"{image}.jpg#0",
                              "pairID": pair, "gold_label": label, "annotator_labels": [label],
@@ -128,6 +131,6 @@ TASK = Task(
     measure=_entailment.measure,
     reduce=_entailment.reduce,
     read=_entailment.read,
-    write=_entailment.write,
+    write=write_words,
     tiny=tiny,
 )

@@ -27,7 +27,7 @@ from clipvil.core import (
     Task,
     Totals,
 )
-from clipvil.files import read_rows, write_jsonl, write_rows
+from clipvil.files import read_rows, write_jsonl
 from clipvil.metrics import ratio
 from clipvil.metrics.text import clean_vqa
 from clipvil.tasks import _own
@@ -39,6 +39,7 @@ from clipvil.tasks.base import (
     tiny_picture,
     vqa_credits,
     words,
+    write_words,
 )
 
 TEN = 10  # answers a row that VQA's accuracy takes
@@ -121,11 +122,6 @@ def read(path: Path) -> Iterator[tuple[str, Answer]]:
         yield str(row.id), Said(row.answer)
 
 
-def write(path: Path, answers: Mapping[str, Answer]) -> None:
-    """One JSON object a line with `id` and `answer`."""
-    write_rows(path, ({"id": i, "answer": words(answer)} for i, answer in answers.items()))
-
-
 def tiny(root: Path) -> None:
     """Three squares a split, one question about each, answered by one person."""
     for split in _own.SPLITS:
@@ -149,6 +145,6 @@ TASK = Task(
     measure=measure,
     reduce=reduce,
     read=read,
-    write=write,
+    write=write_words,
     tiny=tiny,
 )
