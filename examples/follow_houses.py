@@ -23,7 +23,8 @@ import torch
 from clipvil import encoders, recipes, tasks
 from clipvil.core import Answer, Data, Example, Measured, Walked
 from clipvil.evaluate import statistics
-from clipvil.evaluate.cell import fit_cell, score_cell
+from clipvil.evaluate.answer import score_cell
+from clipvil.evaluate.cell import fit_cell
 from clipvil.evaluate.run import Arm, Plan, answers_name
 from clipvil.evaluate.splits import Source, all_pictures
 from clipvil.features.lookup import gather

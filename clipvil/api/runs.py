@@ -136,7 +136,7 @@ def evaluate(run: str | Path, *, limit: int | None = None) -> dict[str, dict[str
 
     With a `limit`, on the first so many examples of each; then nothing is written.
     """
-    from clipvil.evaluate.cell import look_at, score_cell
+    from clipvil.evaluate.answer import look_at, score_cell
     from clipvil.evaluate.run import read_plan
     from clipvil.files import read_json
 

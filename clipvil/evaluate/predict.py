@@ -31,7 +31,7 @@ from clipvil.core import (
 from clipvil.data.sight import Statistics
 from clipvil.encoders.base import Encoder
 from clipvil.evaluate import eyes, splits
-from clipvil.evaluate.cell import answers_of, restore
+from clipvil.evaluate.answer import answers_of, restore
 from clipvil.evaluate.gathering import unreadable
 from clipvil.evaluate.run import Plan, read_known, read_plan
 from clipvil.evaluate.seen import covered

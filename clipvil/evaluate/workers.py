@@ -49,7 +49,8 @@ def do(job: Job, _own: str) -> Iterator[int]:
     """One job, in this process."""
     from clipvil import encoders
     from clipvil.encoders.base import device
-    from clipvil.evaluate.cell import fit_cell, score_cell
+    from clipvil.evaluate.answer import score_cell
+    from clipvil.evaluate.cell import fit_cell
     from clipvil.features.lookup import gather
 
     if job["work"] == "encode":

@@ -27,7 +27,7 @@ from clipvil.answers.text import Known
 from clipvil.core import UsageError
 from clipvil.data.captions import CaptionBatch
 from clipvil.evaluate import eyes
-from clipvil.evaluate.cell import restore
+from clipvil.evaluate.answer import restore
 from clipvil.evaluate.predict import put
 from clipvil.evaluate.run import read_known, read_plan
 from clipvil.features.lookup import Affine

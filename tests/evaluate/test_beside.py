@@ -10,7 +10,7 @@ from PIL import Image
 
 from clipvil import api, encoders, tasks
 from clipvil.core import Said, UsageError
-from clipvil.evaluate import cell, compare, predict, splits
+from clipvil.evaluate import answer, cell, compare, predict, splits
 from clipvil.evaluate.compare import Comparison
 from clipvil.evaluate.estimate import estimate
 from clipvil.evaluate.run import Arm, Plan
@@ -90,11 +90,11 @@ def test_words_of_ones_own_have_no_nearest(world: Path) -> None:
 def test_a_cell_is_fitted_scored_and_left_alone(world: Path, seen: list[Arm], name: str) -> None:
     made = plan(world, seen, name)
     assert cell.fit_cell(made) is None, "no steps were taken"
-    cell.score_cell(made)
+    answer.score_cell(made)
     written = times(made.folder)
     assert 0 <= read_json(made.folder / "result.json")["val"]["accuracy"] <= 100
     cell.fit_cell(made)
-    cell.score_cell(made)
+    answer.score_cell(made)
     assert written == times(made.folder)
 
 
@@ -103,7 +103,7 @@ def test_a_probe_knows_more_than_the_prior(world: Path, seen: list[Arm]) -> None
     for name in ("answer prior", "tiny:clip, linear probe"):
         made = plan(world, seen, name)
         cell.fit_cell(made)
-        cell.score_cell(made)
+        answer.score_cell(made)
         found.append(read_json(made.folder / "result.json")["val"]["accuracy"])
     assert found[1] > found[0] + 5
 
@@ -119,7 +119,7 @@ def test_a_zero_shot_row_sees_no_picture_of_the_training_subset(
     only = gather(encoders.load("tiny:clip"), test.files, world / "test-only")
     assert set(test.pictures) <= set(test.files)
     assert not any(n in Lookup(only.stores) for n in splits.part(made.source, "train").pictures)
-    cell.score_cell(replace(made, arm=replace(made.arm, stores=only.stores)))
+    answer.score_cell(replace(made, arm=replace(made.arm, stores=only.stores)))
     said = dict(task.read(made.folder / "answers-val.json"))
     known = set(read_json(made.folder / "vocabulary.json")["answers"])
     assert {answer.text for answer in said.values() if isinstance(answer, Said)} <= known
@@ -139,7 +139,7 @@ def test_the_plan_counts_them(world: Path) -> None:
 def test_a_picture_can_be_asked_about(world: Path, seen: list[Arm], name: str) -> None:
     made = plan(world, seen, name)
     cell.fit_cell(made)
-    cell.score_cell(made)
+    answer.score_cell(made)
     said = dict(made.source.load().read(made.folder / "answers-val.json"))
     test = splits.part(made.source, "val")
     some = [(e, test.files[n]) for e, n in zip(test.examples, test.pictures, strict=True)][:6]

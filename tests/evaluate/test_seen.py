@@ -9,7 +9,7 @@ import pytest
 
 from clipvil import api, encoders, tasks
 from clipvil.core import Data, UsageError
-from clipvil.evaluate import cell, seen, splits
+from clipvil.evaluate import answer, cell, seen, splits
 from clipvil.evaluate.collect import about, collect
 from clipvil.evaluate.compare import Comparison, arms, plans
 from clipvil.evaluate.result import Cell, Difference
@@ -159,7 +159,7 @@ def cells(comparison: Comparison, gathered: Mapping[str, seen.Seen]) -> list[Pla
     for plan in done:
         moved = from_json(to_json(plan), plan.folder)  # as a worker gets it
         cell.fit_cell(moved)
-        cell.score_cell(moved)
+        answer.score_cell(moved)
     return done
 
 
