@@ -8,6 +8,7 @@ further inside the last one counts, as for the official scripts' `json.load`.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gzip
 import io
@@ -26,6 +27,7 @@ LARGEST = 16 << 30  # bytes of a file, unpacked; no published one comes near
 LINE = 64 << 20  # bytes of a line
 RATIO = 200  # unpacked to packed bytes, beyond the first `FREE`; those tried have 3 to 34
 FREE = 64 << 20
+MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # as some editors write
 STRING = rb'"(?:[^"\\]++|\\.)*+"'
 TOKEN = re.compile(rb'[^"\[\]{}:,]*+(%b|[\[\]{}:,])' % STRING, re.DOTALL)  # the next one
 BRACKET = re.compile(rb'(?:[^"\[\]{}]++|%b)*+([\[\]{}])' % STRING, re.DOTALL)  # the next one
@@ -266,6 +268,8 @@ def _where(content: bytes, end: int) -> str:
 
 def _reason(error: Exception, content: bytes) -> str:
     """What is wrong with a value, and at which of its bytes."""
+    if content.startswith(MARKS):
+        return "begins with a byte order mark: save it as UTF-8 without one"
     if isinstance(error, UnicodeDecodeError):  # it counts from the start of some string
         try:
             content.decode()

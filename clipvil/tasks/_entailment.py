@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
 
 import msgspec
 import numpy as np
@@ -18,8 +17,7 @@ from clipvil.files import read_rows
 from clipvil.metrics import ratio
 from clipvil.tasks.base import COLOURS, only_answer, words
 
-Label = Literal["entailment", "neutral", "contradiction"]
-LABELS: tuple[Label, ...] = get_args(Label)
+LABELS = ("entailment", "neutral", "contradiction")
 METRICS = (Metric("accuracy", "%"), *(Metric(f"recall/{label}", "%") for label in LABELS))
 
 
@@ -27,7 +25,20 @@ class Predicted(msgspec.Struct):
     """A row of predictions."""
 
     id: int | str
-    answer: Label
+    answer: str
+
+    def __post_init__(self) -> None:
+        known(self.answer)
+
+
+def known(label: str) -> None:
+    """See that it is one of `LABELS`.
+
+    Raises
+        ValueError: it is not; tells which there are
+    """
+    if label not in LABELS:
+        raise ValueError(f"{label!r} is none of {', '.join(LABELS)}")
 
 
 def credit(example: Example) -> dict[str, float]:
@@ -38,7 +49,7 @@ def credit(example: Example) -> dict[str, float]:
 ANSWER = Labels(len(LABELS), credit)
 
 
-def tiny(colour: str) -> Iterator[tuple[Label, str]]:
+def tiny(colour: str) -> Iterator[tuple[str, str]]:
     """A sentence of each label about a square of a colour."""
     other = next(c for c in COLOURS if c != colour)
     yield "entailment", f"The square is {colour}."

@@ -133,6 +133,8 @@ def test_mutated_gzip_gives_the_same_rows_or_is_refused(
         (b" \n\n", "", r"is empty"),
         (b"", "rows", r"is empty"),
         (b"\x1f\x8b", "", r"Compressed file ended"),
+        (b'\xef\xbb\xbf[{"id": 1, "said": "x"}]', "", r"line 1: begins with a byte order mark"),
+        ('{"id": 1, "said": "x"}'.encode("utf-16"), "", r"line 1: begins with a byte order mark"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(

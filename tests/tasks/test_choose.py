@@ -46,7 +46,7 @@ def test_spoilt_questions_are_named(tmp_path: Path, row: Any, message: str) -> N
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (TOLD | {"label": "maybe"}, "Invalid enum value 'maybe'"),
+        (TOLD | {"label": "maybe"}, "'maybe' is none of entailment, neutral, contradiction"),
         (TOLD | {"label": 0}, "Expected `str`"),
         (TOLD | {"image": "/a.jpg"}, "'/a.jpg' is not inside"),
     ],

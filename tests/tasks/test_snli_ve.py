@@ -92,7 +92,7 @@ def test_a_label_that_nobody_has_is_null(tmp_path: Path) -> None:
 
 def test_an_unknown_label_is_an_error_and_not_a_wrong_answer(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "said", [{"id": 1, "answer": "neutral"}, {"id": 2, "answer": "Neutral"}])
-    with pytest.raises(ValueError, match="said, line 2: Invalid enum value 'Neutral'"):
+    with pytest.raises(ValueError, match="said, line 2: 'Neutral' is none of entailment"):
         list(TASK.read(tmp_path / "said"))
 
 
