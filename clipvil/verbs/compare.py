@@ -131,7 +131,7 @@ def tell_plan(comparison: object, estimate: object, *, as_json: bool) -> None:
 
 
 def tell_results(records: object, comparison: object, *, as_json: bool) -> None:
-    """The findings and the tables."""
+    """What was found, what to know before believing it, and the tables."""
     import json
 
     import msgspec
@@ -149,6 +149,8 @@ def tell_results(records: object, comparison: object, *, as_json: bool) -> None:
         console = terminal()
         for seen in view.comparisons(records, comparison.encoders):
             console.print(words.headline(seen))
+            for caution in words.cautions(seen):
+                console.print(caution)
             for made in tables.every(seen):
                 console.print(drawn(made))
                 if "relative" in made.head:

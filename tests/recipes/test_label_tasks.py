@@ -37,7 +37,7 @@ def test_a_variant_of_a_task_of_labels_is_compared(tmp_path: Path) -> None:
         "--encoders", "tiny:clip", "--shots", "100%", "--seeds", "1", "--jobs", "1",
         "--recipe", f"module:{tmp_path / 'own.py'}:recipe",
     ]  # fmt: skip
-    command(*given)
+    assert "One seed was run: nothing is called significant" in command(*given)
     rows = list(read_jsonl(tmp_path / "out" / "results.jsonl"))
     arms = {row["encoder"] for row in rows if row["metric"] == task.metrics[0].name}
     assert len(arms) >= 4, "an encoder, shuffled pictures, text alone, the prior"
