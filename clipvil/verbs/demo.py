@@ -63,7 +63,8 @@ class Verb:
     """Show the main job on the embedded world, offline, in minutes on a laptop."""
 
     quick: bool = False
-    """questions only, fewer pictures and seeds: a minute instead of minutes"""
+    """questions only, a minute instead of minutes: too few pictures and seeds to tell the encoders
+    apart"""
     out: Path | None = None
     """folder for the worlds, the cells, results.jsonl and report.html; by default `demo`, or
     `demo-quick` with --quick"""
