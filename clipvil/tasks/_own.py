@@ -50,7 +50,7 @@ class Drawn(msgspec.Struct):
 
 def files(what: str) -> tuple[OfficialFile, ...]:
     """The files of a task on own data; `what` its rows hold, for messages."""
-    source = f'your own rows {{"image", {what}}}'
+    source = f'your own rows, one JSON object a line: {{"image", {what}}}'
     return tuple(
         OfficialFile(role="annotations", split=split, name=f"{split}.jsonl", source=source)
         for split in SPLITS
