@@ -28,7 +28,7 @@ READ = 5_000  # fitting examples whose words and answers size the model that is 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Cells to train, seconds and bytes; what is there already is not counted."""
+    """Cells, and what they still take: what is there already is not counted."""
 
     cells: int
     trainings: int
@@ -64,7 +64,6 @@ def estimate(comparison: Comparison, encoders: Sequence[Encoder | Seen]) -> Esti
     )
     amounts = [protocol.Shots(shots).examples(whole) for shots in comparison.shots]
     questions = sum(len(test.examples) for _, test in splits.tests(source))
-    trainings = len(comparison.rates) + comparison.seeds - 1
     named = dict(zip(comparison.encoders, encoders, strict=True))
     stored = comparison.recipe.sight == "stored"
     todo = {
@@ -74,7 +73,7 @@ def estimate(comparison: Comparison, encoders: Sequence[Encoder | Seen]) -> Esti
         for n, e in named.items()
     }
     held = round(protocol.HELD * whole) if select is None else len(select.examples)
-    encode, train, answer, feature_bytes, run_bytes = 0.0, 0.0, 0.0, 0, 0
+    encode, train, answer, feature_bytes, run_bytes, trainings = 0.0, 0.0, 0.0, 0, 0, 0
     # the baseline is trained twice: on its pictures and on shuffled ones
     looks = [(name, 1 + (name == comparison.baseline)) for name in named]
     for name, times in [*looks, (None, 1)]:
@@ -93,19 +92,19 @@ def estimate(comparison: Comparison, encoders: Sequence[Encoder | Seen]) -> Esti
         seen = [Arm(name=name or TEXT, encoder=name)]
         if times == 2:
             seen.append(arms(comparison, seen)[1])
+        left = [sum(unfinished(comparison, arm, s) for arm in seen) for s in comparison.shots]
         train += sum(
             (
                 (second + stage.batch * own.learn) * stage.steps(amount)
                 + stage.validations * min(amount, held) * own.look
             )
-            * unfinished(comparison, arm, shots)
-            for arm in seen
-            for amount, shots in zip(amounts, comparison.shots, strict=True)
+            * count
+            for amount, count in zip(amounts, left, strict=True)
             for second, stage in zip(steps, comparison.recipe.stages, strict=True)
         )
         answer += times * comparison.seeds * len(amounts) * questions * (forward + own.look)
-        numbers = (parameters + own.parameters) * len(steps)
-        run_bytes += times * trainings * len(amounts) * numbers * 4
+        trainings += sum(left)
+        run_bytes += sum(left) * (parameters + own.parameters) * len(steps) * 4
     towers = comparison.beside.get("zero-shot", ())
     if towers:
         spent = sentences(comparison, fitting) * sum(map(sentence_second, towers))
@@ -113,7 +112,7 @@ def estimate(comparison: Comparison, encoders: Sequence[Encoder | Seen]) -> Esti
     rows = len(encoders) + 3 + sum(map(len, comparison.beside.values()))
     return Estimate(
         cells=rows * len(amounts) * comparison.seeds,
-        trainings=(len(encoders) + 2) * len(amounts) * trainings,
+        trainings=trainings,
         encode_seconds=encode / min(comparison.jobs, len(encoders)),
         train_seconds=train / comparison.jobs,
         answer_seconds=answer / comparison.jobs,

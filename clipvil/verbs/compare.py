@@ -111,7 +111,7 @@ def tell_plan(comparison: object, estimate: object, *, as_json: bool) -> None:
     pictures = ", ".join(f"{count:,} for {name}" for name, count in estimate.pictures.items())
     beside = 3 + sum(map(len, comparison.beside.values()))
     several = progress.count
-    rates = len(comparison.rates)
+    rates = len(comparison.rates) if estimate.trainings else 0
     tried = f", as the first seed tries {rates} learning rates" if rates > 1 else ""
     parts = [
         f"{several(estimate.cells, 'cell')}: {several(len(comparison.encoders), 'encoder')} and "

@@ -136,10 +136,14 @@ def test_they_are_compared(exported: Path, capsys: pytest.CaptureFixture[str]) -
         task="vqa2", data=root / "data", out=root / "out", encoders=names, recipe=RECIPE,
         shots=["100%"], seeds=1, beside=["probe"], jobs=1,
     )  # fmt: skip
-    tell_plan(comparison, api.estimate(comparison), as_json=False)
+    estimate = api.estimate(comparison)
+    assert estimate.trainings == 2 + 2, "shuffled pictures and text alone beside"
+    tell_plan(comparison, estimate, as_json=False)
     assert f"encode: 0 for {names[0]}, 0 for {names[1]}, 0 s" in capsys.readouterr().err
     gathered = {name: seen.given(name, comparison.source) for name in names}
     done = cells(comparison, gathered)
+    left = api.estimate(comparison)
+    assert left.trainings == left.train_seconds == left.run_bytes == 0 < estimate.run_bytes
     records = summarise(
         collect(comparison, done), comparison.source.load(), baseline=names[0], replicates=20
     )
