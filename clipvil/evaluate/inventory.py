@@ -35,7 +35,8 @@ def inventory(task: Task, root: Path) -> dict[str, Any]:
     # what serves every split, as navigation graphs do, does not tell that one of them is there
     present = {row["split"] for row in files if row["path"] and uses[row["path"]] == 1}
     splits, seen = dict[str, dict[str, Any]](), dict[str, Collection[str]]()
-    for split in dict.fromkeys(file.split for file in task.files):
+    told = (file.split for file in task.files)  # somebody's own task may tell of no files
+    for split in dict.fromkeys((*told, purposes.fit, purposes.report)):
         if split in present or split not in purposes.hidden:
             splits[split], seen[split] = split_row(task, root, split, index)
     select = purposes.select

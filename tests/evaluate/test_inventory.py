@@ -35,6 +35,11 @@ def test_a_whole_folder_is_complete(root: Path) -> None:
     assert all(row["whole"] and row["rows"] == 6 for row in found["files"])
 
 
+def test_a_task_that_tells_of_no_files_is_checked_all_the_same(root: Path) -> None:
+    found = inventory(replace(TASK, files=(), archives=()), root)
+    assert found["complete"] and found["splits"].keys() == {"train", "val"}
+
+
 def test_a_cut_file_is_told_with_its_place(root: Path) -> None:
     content = (root / VAL).read_bytes()[:100]
     (root / VAL).write_bytes(content)
