@@ -61,6 +61,11 @@ def plan(
             encoder_families.parse(name)
     if model not in models.names() and not model.startswith("module:"):
         models.load(model)
+    if recipe is None and model.startswith("module:"):
+        raise UsageError(
+            f"{model} takes a recipe of your own, a Recipe whose `model` it is: --recipe "
+            "module:FILE:FUNCTION"
+        )
     tasks.load(task)
     named = recipe if isinstance(recipe, str) else recipes.default(task, model)
     made = recipes.load(named) if recipe is None or isinstance(recipe, str) else recipe

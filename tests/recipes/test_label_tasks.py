@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from clipvil import recipes, tasks
+from clipvil import api, recipes, tasks
+from clipvil.core import UsageError
 from clipvil.files import read_json, read_jsonl
 from tests.command import run as command
 
@@ -23,6 +24,12 @@ def recipe():
 def test_a_variant_takes_the_recipe_of_its_task() -> None:
     assert recipes.default("gqa@ood", "mcan") == "gqa_mcan"
     assert recipes.task_of("snli_ve_mcan") == "snli_ve"
+
+
+def test_a_model_of_ones_own_takes_a_recipe_of_ones_own(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="your own, a Recipe whose `model` it is: --recipe"):
+        api.plan(task="vqa", data=tmp_path, encoders=["tiny:clip"], out=tmp_path,
+                 model="module:my_model.py")  # fmt: skip
 
 
 @pytest.mark.slow
