@@ -76,6 +76,7 @@ def test_ids_must_match(root: Path) -> None:
         ),
         ([*said.items()][1:], "1 of 6 examples have no prediction: 200000$"),
         ([*said.items(), ("9", Said("x"))], "1 predicted ids are not among the 6 examples: 9$"),
+        ([("0", Said("x"))], "6 examples: 0; none is of 200000, .*$"),
         ([], "6 of 6 examples have no prediction"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -194,8 +194,10 @@ def check(
     unknown = [name for name in answers if name not in known]
     count = len(known) + len(unanswered)
     if unknown:
+        left = f"; none is of {some(unanswered)}" if unanswered and not partial else ""
         raise ValueError(
-            f"{len(unknown):,} predicted ids are not among the {count:,} examples: {some(unknown)}"
+            f"{len(unknown):,} predicted ids are not among the {count:,} examples: "
+            f"{some(unknown)}{left}"
         )
     if unanswered and not partial:
         raise ValueError(
