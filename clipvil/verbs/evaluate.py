@@ -36,8 +36,9 @@ class Verb:
             units = {m.name: m.unit for m in read_plan(self.folder).source.load().metrics}
             for test, values in result.items():
                 figures = ", ".join(
-                    f"{name} {progress.figure(value, units.get(name, ''))}"
-                    for name, value in values.items()
+                    f"{name} {progress.figure(values[name], unit)}"
+                    for name, unit in units.items()  # the headline first
+                    if name in values
                 )
                 print(f"{test}: {figures}")
         if self.limit is None:

@@ -96,6 +96,7 @@ def test_it_is_trained_scored_and_asked_about_a_folder(
         )
     assert {*run.rglob("*")} == had, "nothing was encoded for it"
     assert 0.0 <= api.evaluate(run)["val"]["cider"] <= 10.0
+    assert command("evaluate", str(run)).startswith("val: cider "), "the headline first"
     said = dict(task.read(run / "answers-val.json"))
     assert len(said) == 3 and all(isinstance(answer, Said) for answer in said.values())
 
