@@ -6,6 +6,7 @@ Exit status 0 done, 1 failed, 2 bad usage.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from clipvil import __version__, verbs
 from clipvil.errors import UsageError, sentence
 
 PATIENCE = 5.0  # seconds in which torchrun ends the others of its processes when the first failed
+# a person's folder where no shell looks for it
+HOME = re.compile(r"((?<==)|(?<=\bmodule:)|(?<=\bfeatures:))~(?=/)")
 
 
 def overview() -> str:
@@ -53,7 +56,7 @@ def run(name: str, options: Sequence[str]) -> int:
     """One verb with its options; what a user can mend ends in one sentence on stderr."""
     try:
         kind = verbs.load(name)
-        return parse(kind, name, options).run()
+        return parse(kind, name, [at_home(one) for one in options]).run()
     except KeyboardInterrupt:
         print("\nclipvil: stopped; the same command goes on from here", file=sys.stderr)
         return 1
@@ -68,6 +71,11 @@ def run(name: str, options: Sequence[str]) -> int:
                 print(f"clipvil {name}: {sentence(error)}", file=sys.stderr)
                 return 1
         raise
+
+
+def at_home(option: str) -> str:
+    """An option with `~/` written out behind `=`, `module:` and `features:`."""
+    return HOME.sub(lambda _: os.path.expanduser("~"), option)
 
 
 def parse(kind: type[verbs.Runnable], name: str, options: Sequence[str]) -> verbs.Runnable:

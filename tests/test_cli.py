@@ -99,6 +99,34 @@ def test_what_the_system_refuses_is_told_with_the_file(
     assert capsys.readouterr().err == f"clipvil data: {tmp_path}/file: Not a directory\n"
 
 
+@pytest.mark.parametrize(
+    ("option", "written"),
+    [
+        ("timm:resnet50,weights=~/a.bin,size=96", "timm:resnet50,weights=/home/ada/a.bin,size=96"),
+        ("module:~/a.py:build,weights=~/b", "module:/home/ada/a.py:build,weights=/home/ada/b"),
+        ("--encoder=features:~/store", "--encoder=features:/home/ada/store"),
+        ("--out=~/run", "--out=/home/ada/run"),
+        ("weights=~else/a.bin", "weights=~else/a.bin"),
+        ("hf:~/folder", "hf:~/folder"),  # part of the encoder's name, and found where it is read
+        ("~/run", "~/run"),  # which the shell was asked to leave
+        ("a ~/b", "a ~/b"),
+    ],
+)
+def test_home_is_written_out_where_no_shell_sees_it(
+    option: str, written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert cli.at_home(option) == written
+
+
+def test_a_verb_gets_home_written_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert status("features", "info", "module:~/store") == 1
+    assert f"module:{tmp_path}/store" in capsys.readouterr().out
+
+
 def test_tasks_are_listed_with_their_variants(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("list", "tasks", "--json") == 0
     listed = json.loads(capsys.readouterr().out)
