@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from clipvil import __version__, verbs
-from clipvil.errors import UsageError, sentence
+from clipvil.errors import UsageError, sentence, told
 
 PATIENCE = 5.0  # seconds in which torchrun ends the others of its processes when the first failed
 # a person's folder where no shell looks for it
@@ -67,7 +67,7 @@ def run(name: str, options: Sequence[str]) -> int:
             case UsageError():
                 print(f"clipvil: {error}", file=sys.stderr)
                 return 2
-            case ValueError() | OSError() | ArithmeticError():
+            case _ if told(error):
                 print(f"clipvil {name}: {sentence(error)}", file=sys.stderr)
                 return 1
         raise

@@ -5,8 +5,29 @@ class UsageError(ValueError):
     """A name nobody knows, an option out of range: exit status 2."""
 
 
+MEMORY = ("out of memory", "allocate memory")  # what torch says on a GPU; on a CPU, and systems do
+SHORT = (
+    "not enough memory: a smaller --batch-size, a smaller size= of the encoder or fewer processes "
+    "need less; what is finished is kept"
+)
+
+
+def told(error: Exception) -> bool:
+    """Whether a sentence says it all: data, files, numbers and memory, and no fault of ours."""
+    return isinstance(error, ValueError | OSError | ArithmeticError) or out_of_memory(error)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether Python, numpy or torch found too little memory, on whatever device."""
+    if isinstance(error, RuntimeError | OSError):
+        return any(words in str(error) for words in MEMORY)
+    return isinstance(error, MemoryError)
+
+
 def sentence(error: Exception) -> str:
     """What an error says; one of the system's, without its number and behind the file's name."""
+    if out_of_memory(error):
+        return SHORT
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)

@@ -61,11 +61,12 @@ def read(path: Path) -> Image.Image:
 
     Raises
         BrokenPictureError: as `size`, and truncated or damaged data
+        MemoryError: it is within the limit, and there is too little memory for it now
     """
     try:
         with open_(path) as picture:
             return upright(picture)
-    except BrokenPictureError:
+    except (BrokenPictureError, MemoryError):  # its size is known: no fault of the picture's
         raise
     except Exception as error:  # Pillow's readers raise anything on hostile bytes
         raise BrokenPictureError(reason(error)) from error

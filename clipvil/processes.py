@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from clipvil import progress
-from clipvil.errors import sentence
+from clipvil.errors import sentence, told
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # names of glibc's malloc.h
 
@@ -144,11 +144,11 @@ def serve(do: Callable[[Job, str], Iterator[int]]) -> None:
         try:
             for count in do(job, sys.argv[2]):
                 tell({"done": count})
-        except (ValueError, OSError, ArithmeticError) as failed:
+        except Exception as failed:
             said = sentence(failed)
             error = said if said.startswith(job["what"]) else f"{job['what']}: {said}"
-        except Exception:  # a fault of ours: the whole story helps whoever reports it
-            error = f"{job['what']}:\n{traceback.format_exc()}"
+            if not told(failed):  # a fault of ours: the whole story helps whoever reports it
+                error = f"{job['what']}:\n{traceback.format_exc()}"
         tell({"error": error})
 
 

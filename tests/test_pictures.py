@@ -207,6 +207,21 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
     assert why(tmp_path / "nowhere.jpg") == "cannot be read: No such file or directory"
 
 
+def test_too_little_memory_is_no_fault_of_the_picture(tmp_path: Path) -> None:
+    Image.new("1", (5_000, 5_000)).save(tmp_path / "large.png")
+    text = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from clipvil import pictures\n"
+        "held = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (held + (50 << 20),) * 2)\n"
+        "pictures.read(Path(sys.argv[1]))\n"
+    )
+    command = [sys.executable, "-c", text, str(tmp_path / "large.png")]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    assert said.splitlines()[-1].startswith("MemoryError"), said
+
+
 def test_a_picture_that_one_may_not_read_says_so(tmp_path: Path) -> None:
     path = tmp_path / "secret.png"
     Image.new("RGB", (SIDE, SIDE)).save(path)

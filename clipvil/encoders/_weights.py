@@ -13,6 +13,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from clipvil.errors import out_of_memory
+
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # in the order they are looked for
 WRAPPERS = ("state_dict", "model")  # where training scripts put the tensors
 PATIENCE = 5.0  # seconds to find out whether the hub answers
@@ -39,6 +41,8 @@ def read(path: Path) -> dict[str, Tensor]:
             warnings.filterwarnings("ignore", ".*TorchScript", UserWarning)  # it is refused below
             found = torch.load(path, map_location="cpu", weights_only=True)
     except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        if out_of_memory(error):
+            raise
         raise ValueError(f"{path} cannot be read as weights: {why(error)}") from error
     for key in WRAPPERS:
         if isinstance(found, dict) and isinstance(found.get(key), dict):

@@ -72,16 +72,19 @@ class Begun:
     def agree(self, out: Path) -> Begun:
         """Write it, or refuse a folder that another run began; gives what `out` was begun with.
 
+        Where nothing is finished yet, what was begun binds nobody.
+
         Raises
             ValueError: another encoder, type, batch size or pictures, or other files in `out`
         """
         place = out / PLAN
-        if not place.is_file():
-            strange = sorted(p.name for p in out.iterdir() if not p.name.startswith("."))
-            if strange:
-                raise ValueError(f"{out} holds {strange[0]}: give a folder of its own")
+        seen = (path.name for path in out.iterdir() if path != place)
+        there = sorted(name for name in seen if not name.startswith("."))
+        if not there:
             files.write_json(place, asdict(self), indent=1)
             return self
+        if not place.is_file():
+            raise ValueError(f"{out} holds {there[0]}: give a folder of its own")
         before: Begun = files.read_json(place, Begun)
         apart = {
             "version": "another version of this program",

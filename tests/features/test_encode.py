@@ -175,6 +175,37 @@ def test_what_does_not_fit_the_disk_or_the_type_is_refused(
         weight.data = before
 
 
+HUNGRY = """
+import torch
+from torch import nn
+from clipvil.encoders.base import Preprocessing
+
+class Hungry(nn.Conv2d):
+    preprocessing = Preprocessing(size=(32, 32), stride=8, fit="squash")
+
+    def forward(self, pixels):
+        if len(pixels) > 4:
+            torch.empty(1 << 60)
+        return super().forward(pixels).permute(0, 2, 3, 1)
+
+def build():
+    torch.manual_seed(0)
+    return Hungry(3, 6, 8, 8)
+"""
+
+
+def test_too_little_memory_is_a_sentence_and_the_next_try_may_be_smaller(
+    twenty: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.py").write_text(HUNGRY)
+    asked = ["--encoder", f"module:{tmp_path}/own.py", "--images", str(twenty), "--device", "cpu"]
+    asked += ["--out", str(tmp_path / "store"), "--batch-size"]
+    assert cli.run("encode", [*asked, "5"]) == 1
+    said = capsys.readouterr().err
+    assert "not enough memory: a smaller --batch-size" in said and "Traceback" not in said
+    assert cli.run("encode", [*asked, "4"]) == 0, "nothing was finished that depends on its size"
+
+
 def test_the_command_says_what_it_did(
     own: Path, twenty: Path, broken: dict[str, str], tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
