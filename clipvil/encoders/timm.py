@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ FLEXIBLE: tuple[dict[str, bool], ...] = (
     {"strict_img_size": False},
     {},
 )
+# MViT v2 looks up places of its own size only, of which shapes tell nothing
+FIXED = ("MultiScaleVit",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +213,8 @@ def probe(
             raise
         except _shapes.UNFIT:
             continue
+        if type(network).__name__ in FIXED:
+            shape = replace(shape, any_size=False)
         if shape.any_size or settings == fixed:
             return settings, taking, shape
     raise UsageError(f"timm:{name} takes no pictures of {size[0]}x{size[1]} pixels")

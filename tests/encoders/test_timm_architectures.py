@@ -48,7 +48,7 @@ ARCHITECTURES = {
     "hiera_tiny_224.mae": (32, 768, 768, False),
     "xcit_nano_12_p8_224.fb_in1k": (8, 128, 128, True),
     "davit_tiny.msft_in1k": (32, 768, 768, True),
-    "mvitv2_tiny.fb_in1k": (32, 768, 768, True),
+    "mvitv2_tiny.fb_in1k": (32, 768, 768, False),
     "samvit_base_patch16.sa1b": (16, 256, 256, True),
     "aimv2_large_patch14_224.apple_pt": (14, 1024, 1024, True),
     "mixer_b16_224.goog_in21k": (16, 768, 768, False),
