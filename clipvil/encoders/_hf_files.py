@@ -19,6 +19,9 @@ BRING = (
     "config.json, preprocessor_config.json and the weights from {place} into a folder and add "
     "weights=FOLDER to the encoder's name"
 )
+NEEDED = ("image_mean", "image_std", "resample")
+# what a processor does unless the file says otherwise
+OTHERS = ("size", "do_normalize", "do_flip_channel_order", "rescale_offset", "include_top")
 INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}  # PIL's numbers
 
 
@@ -62,10 +65,14 @@ class Files:
 
 
 def described(path: Path) -> dict[str, Any]:
-    """How a model wants its pictures."""
+    """How a model wants its pictures; what the file leaves out, as its processor has it."""
     text: dict[str, Any] = json.loads(path.read_text())
     found: dict[str, Any] = text.get("image_processor", text)
-    missing = [n for n in ("image_mean", "image_std", "resample") if n not in found]
+    if any(name not in found for name in (*NEEDED, "do_normalize")):
+        own = processor(found)
+        found = {n: getattr(own, n) for n in (*NEEDED, *OTHERS) if hasattr(own, n)} | found
+    needed = NEEDED if found.get("do_normalize", True) else ("resample",)
+    missing = [name for name in needed if found.get(name) is None]
     if missing:
         raise ValueError(f"{path} does not say {', '.join(missing)}")
     if found["resample"] not in INTERPOLATIONS:
@@ -73,16 +80,27 @@ def described(path: Path) -> dict[str, Any]:
     return found
 
 
+def processor(found: Mapping[str, Any]) -> Any:
+    """The class of transformers that reads such a file; none where it does not say."""
+    import transformers
+
+    old, new = found.get("feature_extractor_type", ""), found.get("image_processor_type", "")
+    return getattr(transformers, new or old.replace("FeatureExtractor", "ImageProcessor"), None)
+
+
 def normalisation(pictures: Mapping[str, Any]) -> dict[str, Any]:
     """Interpolation, mean and standard deviation of pixels between 0 and 1."""
-    scale = 255 * pictures.get("rescale_factor", 1 / 255)  # some count pixels from 0 to 2
-    mean, std = pictures["image_mean"], pictures["image_std"]
-    if not pictures.get("do_normalize", True):
-        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    factor = pictures.get("rescale_factor", 1 / 255) if pictures.get("do_rescale", True) else 1
+    scale = 255 * factor  # some count pixels from 0 to 2, some from -1 to 1
+    lowest = 1 if pictures.get("rescale_offset") else 0
+    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    if pictures.get("do_normalize", True):
+        mean, std = pictures["image_mean"], pictures["image_std"]
+    times = 2 if pictures.get("include_top") else 1  # EfficientNet's are divided once more
     return {
         "interpolation": INTERPOLATIONS[pictures["resample"]],
-        "mean": tuple(float(m) / scale for m in mean),
-        "std": tuple(float(s) / scale for s in std),
+        "mean": tuple((float(m) + lowest) / scale for m in mean),
+        "std": tuple(float(s) ** times / scale for s in std),
     }
 
 

@@ -108,7 +108,7 @@ def channels(encoder: Encoder, order: str) -> Encoder:
     """`channels=rgb` or `bgr`, of every family: bgr shows red as blue, as published views did."""
     if order not in ("rgb", "bgr"):
         raise registry.unknown("order of channels", order, ("rgb", "bgr"))
-    if order == "bgr":
+    if order == "bgr" and not encoder.swapped:
         card = encoder.card
         options = {**card.options, "channels": order}
         encoder.card = replace(card, name=f"{card.name},channels={order}", options=options)

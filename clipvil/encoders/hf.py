@@ -40,12 +40,26 @@ OPTIONS = ("size", "fit", "layer", "weights", "seed", "precision")
 # they give their cells as they were before the norm that their pooled vector goes through
 UNNORMED = (
     "AltCLIPVisionModel",
+    "CLIPSegVisionModel",
     "CLIPVisionModel",
     "ChineseCLIPVisionModel",
     "MLCDVisionModel",
     "MetaClip2VisionModel",
+    "OwlViTVisionTransformer",
+    "Owlv2VisionTransformer",
 )
-NAFLEX = ("siglip2", "siglip2_vision_model")
+WHOLE = "vision_model."  # what a whole model calls its vision half
+NAFLEX = (
+    "is SigLIP 2 NaFlex, which takes patches and not pictures: use a variant of one resolution, "
+    "such as hf:google/siglip2-base-patch16-224"
+)
+REFUSED = {  # by the kind of model
+    "siglip2": NAFLEX,
+    "siglip2_vision_model": NAFLEX,
+    "vit_mae": "hides patches at random, as it was trained: name the same weights in timm, such as "
+    "timm:vit_base_patch16_224.mae",
+    "groupvit_vision_model": "ends in groups of patches, which lie in no grid",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +70,22 @@ class Taking:
     native: tuple[int, int]
     resamples: bool  # it is told when positions are to be resampled
     layer: int | None = None  # counted from 0; none for the last one
+    behind: int = 0  # tokens behind those of the picture
+    staged: bool = False  # patches are merged on the way, an odd one with padding
+    shuffled: bool = False  # tokens are in order after the last layer only
+
+    def before(self, tokens: int, size: tuple[int, ...]) -> int:
+        """How many of so many tokens stand before the picture's, as one of a class does.
+
+        Raises
+            ValueError: there are fewer than patches
+        """
+        whole = [side // self.patch for side in size]
+        padded = [-(-side // self.patch) for side in size]
+        for rows, columns in (padded, whole) if self.staged else (whole,):
+            if (extra := tokens - self.behind - rows * columns) >= 0:
+                return extra
+        raise ValueError("it gives fewer tokens than there are patches")
 
 
 class Vision(nn.Module):
@@ -82,14 +112,16 @@ class Vision(nn.Module):
         tower: Any = getattr(self.network, "vision_model", self.network)
         if taking.layer is None and type(tower).__name__ in UNNORMED:
             tokens = tower.post_layernorm(tokens)
+        extra = 0
         if tokens.ndim == 4:  # [B, D, R, C]
-            grid, extra = tokens.permute(0, 2, 3, 1), 0
+            grid = tokens.permute(0, 2, 3, 1)
+        elif taking.layer is not None and taking.shuffled:
+            grid = seen.reshaped_hidden_states[taking.layer + 1]
         else:
-            extra = final.shape[1] - (size[0] // taking.patch) * (size[1] // taking.patch)
-            if extra < 0:
-                raise ValueError("it gives fewer tokens than there are patches")
-            patch = round((size[0] * size[1] / (tokens.shape[1] - extra)) ** 0.5)
-            grid = tokens[:, extra:].unflatten(1, (size[0] // patch, size[1] // patch))
+            extra = taking.before(final.shape[1], size)
+            cells = tokens[:, extra : tokens.shape[1] - taking.behind]
+            patch = round((size[0] * size[1] / cells.shape[1]) ** 0.5)
+            grid = cells.unflatten(1, (size[0] // patch, size[1] // patch))
         pooled = getattr(seen, "image_embeds", None)
         if pooled is None:
             pooled = getattr(seen, "pooler_output", None)
@@ -114,11 +146,14 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
     tensors = None
     if options.get("weights") != "random":
         tensors = files.tensors(options.get("weights"))
-    kind, settings = architecture(source, config, tensors or {})
     native = native_size(config, pictures)
     size = _options.size(options) or native
-    with torch.device("meta"):
-        network = kind(config, **settings).eval()
+    try:
+        kind, settings = architecture(source, config, tensors or {})
+        with torch.device("meta"):
+            network = kind(config, **settings).eval()
+    except ImportError as error:  # of what a kind alone needs, as DiNAT does natten
+        raise UsageError(f"{source}: {str(error).strip().splitlines()[0]}") from error
     taking, layers = probe(source, network, native, options)
     shape = _shapes.measure(source, Vision(network, taking), size)
     fit = _shapes.fit(source, options, any_size=shape.any_size)
@@ -142,7 +177,10 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
         options=_options.recorded(options),
     )
     network.to(_options.precision(options))  # after the hash: it names the weights' source
-    return Encoder(card, Vision(network, taking)).eval()
+    encoder = Encoder(card, Vision(network, taking)).eval()
+    if pictures.get("do_flip_channel_order"):  # MobileViT has seen blue for red
+        encoder = _options.channels(encoder, "bgr")
+    return encoder
 
 
 def configuration(source: str, path: Path) -> Any:
@@ -158,16 +196,8 @@ def configuration(source: str, path: Path) -> Any:
     except ValueError as error:
         raise UsageError(f"{source}: {str(error).splitlines()[0]}") from error
     config = getattr(whole, "vision_config", whole)
-    if config.model_type in NAFLEX:
-        raise UsageError(
-            f"{source} is SigLIP 2 NaFlex, which takes patches and not pictures: use a variant of "
-            "one resolution, such as hf:google/siglip2-base-patch16-224"
-        )
-    if config.model_type == "vit_mae":
-        raise UsageError(
-            f"{source} hides patches at random, as it was trained: name the same weights in timm, "
-            "such as timm:vit_base_patch16_224.mae"
-        )
+    if config.model_type in REFUSED:
+        raise UsageError(f"{source} {REFUSED[config.model_type]}")
     if config is not whole and hasattr(whole, "projection_dim"):
         config.projection_dim = whole.projection_dim  # the model's, whatever its half says
     if "openai/clip" in source and config.hidden_act != "quick_gelu":
@@ -187,7 +217,9 @@ def architecture(
         UsageError: transformers has none, or it takes something else than pictures
     """
     name = type(config).__name__.removesuffix("Config") + "Model"
-    kind: Any = getattr(transformers, f"{name}WithProjection", getattr(transformers, name, None))
+    kinds = [getattr(transformers, full, None) for full in (f"{name}WithProjection", name)]
+    # of BLIP-2, the one with a projection takes the whole model's configuration
+    kind: Any = next((k for k in kinds if getattr(k, "config_class", None) is type(config)), None)
     if getattr(kind, "main_input_name", None) != "pixel_values":
         raise UsageError(f"{source} is a {config.model_type}, which is no vision tower")
     if "add_pooling_layer" not in inspect.signature(kind).parameters:
@@ -215,13 +247,17 @@ def probe(
     layers = len(seen.hidden_states) - 1  # what goes into the first one stands before it
     layer = _options.layer(options, layers)
     config = network.config
-    patch = pair(getattr(config, "patch_size", 4))[0]  # what a ConvNeXt begins with, unsaid
+    said = getattr(config, "patch_stride", None) or getattr(config, "patch_size", 4)
+    patch = pair(said)[0]  # 4 is what a ConvNeXt begins with, unsaid
     stages = len(getattr(config, "depths", (1,)))
     taking = Taking(
         patch=patch * 2 ** (stages - 1),
         native=native,
         resamples="interpolate_pos_encoding" in inspect.signature(network.forward).parameters,
         layer=None if layer == layers - 1 else layer,
+        behind=getattr(config, "num_detection_tokens", 0),
+        staged=stages > 1,
+        shuffled=config.model_type == "hiera",
     )
     return taking, layers
 
@@ -234,6 +270,11 @@ def filled(
     Raises
         ValueError: tensors missing, unexpected or of another shape, with their counts
     """
+    with torch.device("meta"):
+        names = list(kind(config, **settings).state_dict())
+    if not any(n.startswith(WHOLE) for n in names):  # BLIP's vision half alone does not say so
+        half = {n.removeprefix(WHOLE): t for n, t in tensors.items() if n.startswith(WHOLE)}
+        tensors = half or tensors
     with quiet():
         network, told = kind.from_pretrained(
             None,

@@ -27,7 +27,14 @@ KINDS = {  # classes by name, as each takes a while to import
     "resnet": "ResNetModel",
     "convnext": "ConvNextModel",
     "swin": "SwinModel",
+    "blip": "BlipModel",
+    "clipseg": "CLIPSegModel",
+    "hiera": "HieraModel",
+    "levit": "LevitModel",
+    "owlvit": "OwlViTModel",
+    "yolos": "YolosModel",
 }
+ONE_SIZE = ("levit", "swin")
 
 
 def library() -> Any:
@@ -78,6 +85,16 @@ def tokens_and_pooled(name: str, model: Any, normal: Tensor, **said: bool) -> tu
             seen = model.vision_model(normal, **said)
             cells = model.vision_model.post_layernorm(seen.last_hidden_state[:, 1:])
             return cells, model.visual_projection(seen.pooler_output)
+        case "clipseg" | "owlvit":
+            seen = model.vision_model(normal, **said)
+            cells = model.vision_model.post_layernorm(seen.last_hidden_state[:, 1:])
+            return cells, seen.pooler_output
+        case "blip":
+            seen = model.vision_model(normal, **said)
+            return seen.last_hidden_state[:, 1:], seen.pooler_output
+        case "yolos":
+            seen = model(normal)
+            return seen.last_hidden_state[:, 1:-5], seen.pooler_output
         case "siglip":
             seen = model.vision_model(normal, **said)
             return seen.last_hidden_state, seen.pooler_output
@@ -91,7 +108,7 @@ def tokens_and_pooled(name: str, model: Any, normal: Tensor, **said: bool) -> tu
             seen = model(normal)
             registers = model.config.num_register_tokens
             return seen.last_hidden_state[:, 1 + registers :], seen.pooler_output
-        case "swin":
+        case "swin" | "levit" | "hiera":
             seen = model(normal)
             return seen.last_hidden_state, seen.pooler_output
         case _:
@@ -103,12 +120,13 @@ def tokens_and_pooled(name: str, model: Any, normal: Tensor, **said: bool) -> tu
 def test_at_the_native_size_it_is_transformers_own(saved: Any, name: str) -> None:
     model, folder = saved(name)
     encoder = encoders.load(f"hf:{folder}")
-    assert encoder.card.preprocessing.size == (64, 64)
+    side = 112 if name == "levit" else 64
+    assert encoder.card.preprocessing.size == (side, side)
     # transformers' Swin does not recover from a picture smaller than its window
-    assert encoder.card.preprocessing.fit == ("squash" if name == "swin" else "keep")
+    assert encoder.card.preprocessing.fit == ("squash" if name in ONE_SIZE else "keep")
     with torch.inference_mode():
-        seen = encoder(pixels(64, 64))
-        cells, pooled = tokens_and_pooled(name, model, normalised(encoder, pixels(64, 64)))
+        seen = encoder(pixels(side, side))
+        cells, pooled = tokens_and_pooled(name, model, normalised(encoder, pixels(side, side)))
     assert torch.equal(seen.grid.flatten(1, 2), cells)
     assert torch.equal(seen.pooled, pooled)
 
@@ -165,6 +183,47 @@ def test_other_layers_are_those_before(saved: Any, name: str, stride: int, width
     torch.testing.assert_close(
         seen.pooled, encoders.load(f"hf:{folder}")(pixels(64, 64)).pooled, atol=1e-5, rtol=1e-5
     )
+
+
+def test_layers_whose_tokens_are_out_of_order_are_put_in_order(saved: Any) -> None:
+    model, folder = saved("hiera")
+    encoder = encoders.load(f"hf:{folder},layer=-2")
+    with torch.inference_mode():
+        picture = pixels(64, 64)
+        seen = model(normalised(encoder, picture), output_hidden_states=True)
+        assert torch.equal(encoder(picture).grid, seen.reshaped_hidden_states[-2])
+        last = seen.last_hidden_state.unflatten(1, (8, 8))
+        assert torch.equal(last, seen.reshaped_hidden_states[-1]), "those of the last one are"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"feature_extractor_type": "MobileViTFeatureExtractor", "resample": 2, "size": 288},
+        {"image_processor_type": "MobileViTImageProcessor", "image_mean": [1, 1, 1]},
+        {"image_processor_type": "EfficientNetImageProcessor", "image_std": [0.5, 0.6, 0.7]},
+        {"image_processor_type": "EfficientNetImageProcessor", "rescale_offset": True,
+         "rescale_factor": 2 / 255, "include_top": False},
+        {"image_processor_type": "ViTImageProcessor", "do_normalize": False},
+        {"image_processor_type": "CLIPImageProcessor", "do_rescale": False},
+    ],
+)  # fmt: skip
+def test_pixels_are_those_of_the_processor(
+    folders: Path, tmp_path: Path, said: dict[str, Any]
+) -> None:
+    folder = tmp_path / "resnet"
+    shutil.copytree(folders / "hf" / "resnet", folder)
+    small.put(folder / "preprocessor_config.json", said)
+    encoder = encoders.load(f"hf:{folder},weights=random,size=32")
+    kind = said.get("image_processor_type", "MobileViTImageProcessor")
+    own = {n: v for n, v in said.items() if not n.endswith("_type")}
+    processor = getattr(library(), kind)(**own, do_resize=False, do_center_crop=False)
+    picture = pixels(32, 32)
+    theirs = processor(list(picture), return_tensors="pt", input_data_format="channels_first")
+    with torch.inference_mode():
+        found, _ = encoder.network(theirs["pixel_values"].float())
+        torch.testing.assert_close(encoder(picture).grid, found, atol=1e-4, rtol=1e-4)
+    assert encoder.swapped == kind.startswith("MobileViT")
 
 
 def test_preprocessing_is_what_the_file_says(folders: Path, tmp_path: Path) -> None:
@@ -263,6 +322,8 @@ def test_weights_run_no_code(folders: Path, tmp_path: Path) -> None:
         ({"model_type": "bert"}, "no vision tower"),
         ({"model_type": "nonsense"}, "nonsense"),
         ({"model_type": "vit_mae"} | small.VISION, "timm:vit_base_patch16_224.mae"),
+        ({"model_type": "groupvit", "vision_config": {}}, "in no grid"),
+        ({"model_type": "dinat"}, "DinatModel requires the natten library"),
     ],
 )
 def test_what_is_no_vision_tower_is_refused(
