@@ -48,7 +48,7 @@ UNNORMED = (
     "OwlViTVisionTransformer",
     "Owlv2VisionTransformer",
 )
-WHOLE = "vision_model."  # what a whole model calls its vision half
+WHOLE = ("vision_model.", "vision_encoder.")  # what whole models call their vision half
 NAFLEX = (
     "is SigLIP 2 NaFlex, which takes patches and not pictures: use a variant of one resolution, "
     "such as hf:google/siglip2-base-patch16-224"
@@ -73,6 +73,7 @@ class Taking:
     behind: int = 0  # tokens behind those of the picture
     staged: bool = False  # patches are merged on the way, an odd one with padding
     shuffled: bool = False  # tokens are in order after the last layer only
+    last: bool = False  # maps have their channels last
 
     def before(self, tokens: int, size: tuple[int, ...]) -> int:
         """How many of so many tokens stand before the picture's, as one of a class does.
@@ -113,8 +114,8 @@ class Vision(nn.Module):
         if taking.layer is None and type(tower).__name__ in UNNORMED:
             tokens = tower.post_layernorm(tokens)
         extra = 0
-        if tokens.ndim == 4:  # [B, D, R, C]
-            grid = tokens.permute(0, 2, 3, 1)
+        if tokens.ndim == 4:  # [B, D, R, C], or as a grid
+            grid = tokens if taking.last else tokens.permute(0, 2, 3, 1)
         elif taking.layer is not None and taking.shuffled:
             grid = seen.reshaped_hidden_states[taking.layer + 1]
         else:
@@ -250,6 +251,7 @@ def probe(
     said = getattr(config, "patch_stride", None) or getattr(config, "patch_size", 4)
     patch = pair(said)[0]  # 4 is what a ConvNeXt begins with, unsaid
     stages = len(getattr(config, "depths", (1,)))
+    _, *sides = seen.last_hidden_state.shape
     taking = Taking(
         patch=patch * 2 ** (stages - 1),
         native=native,
@@ -258,6 +260,10 @@ def probe(
         behind=getattr(config, "num_detection_tokens", 0),
         staged=stages > 1,
         shuffled=config.model_type == "hiera",
+        # as SAM 2's: not the last two sides, but the first two are as wide and high as the picture
+        last=len(sides) == 3
+        and sides[0] * native[1] == sides[1] * native[0]
+        and sides[1] * native[1] != sides[2] * native[0],
     )
     return taking, layers
 
@@ -273,7 +279,7 @@ def filled(
     with torch.device("meta"):
         names = list(kind(config, **settings).state_dict())
     if not any(n.startswith(WHOLE) for n in names):  # BLIP's vision half alone does not say so
-        half = {n.removeprefix(WHOLE): t for n, t in tensors.items() if n.startswith(WHOLE)}
+        half = {n.partition(".")[2]: t for n, t in tensors.items() if n.startswith(WHOLE)}
         tensors = half or tensors
     with quiet():
         network, told = kind.from_pretrained(

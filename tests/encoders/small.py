@@ -79,6 +79,28 @@ ODD: dict[str, dict[str, Any]] = {
         "key_dim": [8, 8, 8],
     },
     "owlvit": {"model_type": "owlvit", "vision_config": VISION, "text_config": WORDS},
+    "sam2": {
+        "model_type": "sam2",
+        "vision_config": {
+            "model_type": "sam2_vision_model",
+            "backbone_channel_list": [16, 8],
+            "fpn_hidden_size": 8,
+            "num_feature_levels": 2,
+            "backbone_feature_sizes": [[16, 16], [8, 8]],
+            "backbone_config": {
+                "model_type": "sam2_hiera_det_model",
+                "image_size": [64, 64],
+                "hidden_size": 8,
+                "num_attention_heads": 1,
+                "blocks_per_stage": [1, 1],
+                "embed_dim_per_stage": [8, 16],
+                "num_attention_heads_per_stage": [1, 2],
+                "window_size_per_stage": [4, 4],
+                "global_attention_blocks": [],
+                "num_query_pool_stages": 1,
+            },
+        },
+    },
     "yolos": {"model_type": "yolos", "num_detection_tokens": 5} | VISION | {"image_size": [64, 64]},
 }
 PICTURES = {

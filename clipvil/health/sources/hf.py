@@ -53,11 +53,14 @@ def source(name: str, options: Mapping[str, str]) -> Source:
             raise ValueError(f"transformers takes no pictures of {size} here: {error}") from error
 
     scale = 255 * processor.rescale_factor
+    mean, std = (0, 0, 0), (1, 1, 1)
+    if processor.do_normalize:
+        mean, std = processor.image_mean, processor.image_std
     return Source(
         library=f"transformers {transformers.__version__}",
         size=native_size(config, described(pictures)),
-        mean=tuple(float(m) / scale for m in processor.image_mean),
-        std=tuple(float(s) / scale for s in processor.image_std),
+        mean=tuple(float(m) / scale for m in mean),
+        std=tuple(float(s) / scale for s in std),
         network=network,
         see=see,
     )
@@ -99,6 +102,8 @@ def seen(network: Any, pixels: Tensor, block: nn.Module, *, last: bool) -> Seen:
     if pooled is None and prefix:
         pooled = final[:, 0]
     prefix += getattr(network.config, "num_register_tokens", 0)
+    behind = getattr(network.config, "num_detection_tokens", 0)
+    tokens = tokens[:, : tokens.shape[1] - behind]
     return cells(tokens, prefix, pixels), None if pooled is None else pooled.flatten(1)
 
 
