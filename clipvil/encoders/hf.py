@@ -196,7 +196,7 @@ def configuration(source: str, path: Path) -> Any:
             whole: Any = transformers.AutoConfig.from_pretrained(str(path))
     except ValueError as error:
         raise UsageError(f"{source}: {str(error).splitlines()[0]}") from error
-    config = getattr(whole, "vision_config", whole)
+    config = getattr(whole, "vision_config", None) or whole
     if config.model_type in REFUSED:
         raise UsageError(f"{source} {REFUSED[config.model_type]}")
     if config is not whole and hasattr(whole, "projection_dim"):

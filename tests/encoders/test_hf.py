@@ -324,6 +324,7 @@ def test_weights_run_no_code(folders: Path, tmp_path: Path) -> None:
         ({"model_type": "siglip2", "vision_config": {}}, "NaFlex"),
         ({"model_type": "bert"}, "no vision tower"),
         ({"model_type": "nonsense"}, "nonsense"),
+        ({"model_type": "embedding_gemma2"}, "no vision tower"),  # its vision half may be left out
         ({"model_type": "vit_mae"} | small.VISION, "timm:vit_base_patch16_224.mae"),
         ({"model_type": "groupvit", "vision_config": {}}, "in no grid"),
         ({"model_type": "dinat"}, "DinatModel requires the natten library"),
