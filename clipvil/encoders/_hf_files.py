@@ -105,8 +105,14 @@ def normalisation(pictures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def native_size(config: Any, pictures: Mapping[str, Any]) -> tuple[int, int]:
-    """(height, width) that the network was trained for."""
-    said = getattr(config, "image_size", None) or pictures.get("crop_size") or pictures["size"]
+    """(height, width) that the network was trained for.
+
+    Raises
+        ValueError: no file says it
+    """
+    said = getattr(config, "image_size", None) or pictures.get("crop_size") or pictures.get("size")
+    if said is None:
+        raise ValueError(f"neither config.json nor {PICTURES[0]} says a size of pictures")
     if isinstance(said, Mapping):
         edge = said.get("shortest_edge", 224)
         return int(said.get("height", edge)), int(said.get("width", edge))

@@ -147,14 +147,14 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
     tensors = None
     if options.get("weights") != "random":
         tensors = files.tensors(options.get("weights"))
-    native = native_size(config, pictures)
-    size = _options.size(options) or native
     try:
         kind, settings = architecture(source, config, tensors or {})
         with torch.device("meta"):
             network = kind(config, **settings).eval()
     except ImportError as error:  # of what a kind alone needs, as DiNAT does natten
         raise UsageError(f"{source}: {str(error).strip().splitlines()[0]}") from error
+    native = native_size(config, pictures)
+    size = _options.size(options) or native
     taking, layers = probe(source, network, native, options)
     shape = _shapes.measure(source, Vision(network, taking), size)
     fit = _shapes.fit(source, options, any_size=shape.any_size)

@@ -242,6 +242,11 @@ def test_preprocessing_is_what_the_file_says(folders: Path, tmp_path: Path) -> N
     small.put(folder / "preprocessor_config.json", {"image_mean": [0, 0, 0]})
     with pytest.raises(ValueError, match="does not say image_std, resample"):
         encoders.load(f"hf:{folder},weights=random")
+    sizeless = {k: v for k, v in small.PICTURES.items() if k in ("image_mean", "image_std")}
+    small.put(folder / "preprocessor_config.json", sizeless | {"resample": 3})
+    small.put(folder / "config.json", small.HF["resnet"])
+    with pytest.raises(ValueError, match="says a size of pictures"):
+        encoders.load(f"hf:{folder},weights=random")
 
 
 def test_files_of_a_folder_or_a_file_or_shards_are_the_same_weights(saved: Any) -> None:
