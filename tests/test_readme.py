@@ -39,6 +39,9 @@ def pictures(root: Path) -> None:
 @pytest.mark.slow
 def test_the_commands_and_the_python_run(tmp_path: Path) -> None:
     pictures(tmp_path / "pictures")
+    for block in blocks("python", *DOCS):
+        (name,) = re.findall(r"^# (\w+\.py)\n", block)
+        (tmp_path / name).write_text(block)
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for block in blocks("sh", README, *DOCS):
         for line in block.splitlines():

@@ -19,7 +19,8 @@
         return Mine(...)
 
 Give a network whose pictures must all have one size `fit="squash"`. Tensors and the text of the
-file are part of the fingerprint: change either, and stored features are refused.
+file are part of the fingerprint: change either, and stored features are refused. So weights that
+`build` leaves to chance are the same each time, drawn by torch from seed 0.
 """
 
 from __future__ import annotations
@@ -61,11 +62,13 @@ def build(name: str, options: Mapping[str, str]) -> Encoder:
         UsageError: no such file or function, options it does not take, or not an encoder
     """
     source = f"module:{name}"
-    function = registry.load("clipvil.encoders", source, "build", "encoder")
-    try:
-        made = function(**options)
-    except TypeError as error:
-        raise UsageError(f"{source} does not take these options: {error}") from error
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        function = registry.load("clipvil.encoders", source, "build", "encoder")
+        try:
+            made = function(**options)
+        except TypeError as error:
+            raise UsageError(f"{source} does not take these options: {error}") from error
     text = files.sha256(Path(name.partition(":")[0]))
     if isinstance(made, Encoder):
         made.card = replace(

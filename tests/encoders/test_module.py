@@ -76,3 +76,12 @@ def test_the_fingerprint_follows_weights_and_code(file: Path) -> None:
 def test_what_is_no_encoder_is_refused(file: Path, tail: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         encoders.load(f"module:{file}{tail}")
+
+
+def test_weights_left_to_chance_are_the_same_each_time(file: Path) -> None:
+    torch.manual_seed(1)
+    first = encoders.load(f"module:{file}:alone").card
+    assert encoders.load(f"module:{file}:alone").card.fingerprint == first.fingerprint
+    drawn = torch.rand(3)
+    torch.manual_seed(1)
+    assert torch.equal(drawn, torch.rand(3)), "and others draw what they would have drawn"
