@@ -18,7 +18,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from clipvil.encoders import _options, _shapes, hf
+from clipvil.encoders import _hf_grid, _options, _shapes, hf
 from clipvil.encoders._hf_files import PICTURES, Files, described, native_size
 from clipvil.health.base import Seen, Source
 
@@ -91,7 +91,7 @@ def seen(network: Any, pixels: Tensor, block: nn.Module, *, last: bool) -> Seen:
     tower = getattr(network, "vision_model", network)
     if not last:
         tokens = own
-    elif type(tower).__name__ in hf.UNNORMED:
+    elif type(tower).__name__ in _hf_grid.UNNORMED:
         tokens = tower.post_layernorm(own)
     else:
         tokens = final
