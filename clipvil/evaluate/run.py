@@ -22,7 +22,7 @@ from clipvil.data.sight import Statistics
 from clipvil.evaluate import splits
 from clipvil.evaluate.protocol import Seeds
 from clipvil.evaluate.result import Control
-from clipvil.files import read_json, write_json
+from clipvil.files import read_json, sha256, write_json
 from clipvil.train import keep
 from clipvil.train.recipe import Recipe, Stage, plain
 
@@ -32,6 +32,7 @@ CALLED = {"arm": "encoder", "given": "files", "repetition": "seed", "rate": "lea
 LONG = {
     "fingerprint": "the encoder's weights or preprocessing",
     "content": "what the examples say",
+    "code": "the file of your model",
     "fit": "the examples to fit",
     "select": "the examples to select on",
 }
@@ -96,17 +97,23 @@ def source_from_json(told: Mapping[str, Any]) -> splits.Source:
 
 def to_json(plan: Plan) -> dict[str, Any]:
     """A plan as JSON-ready data; stores are told from its folder, so that both can move."""
-    return source_to_json(plan.source) | {
-        "encoder": plan.arm.encoder,
-        "arm": plan.arm.name,
-        "control": plan.arm.control,
-        "fingerprint": plan.arm.fingerprint,
-        "stores": [os.path.relpath(path, plan.folder) for path in plan.arm.stores],
-        "shots": plan.shots,
-        "repetition": plan.repetition,
-        "rate": plan.rate,
-        "recipe": plain(plan.recipe),
-    }
+    own = plan.recipe.model.removeprefix("module:")
+    code = {} if own == plan.recipe.model else {"code": sha256(Path(own))}
+    return (
+        code
+        | source_to_json(plan.source)
+        | {
+            "encoder": plan.arm.encoder,
+            "arm": plan.arm.name,
+            "control": plan.arm.control,
+            "fingerprint": plan.arm.fingerprint,
+            "stores": [os.path.relpath(path, plan.folder) for path in plan.arm.stores],
+            "shots": plan.shots,
+            "repetition": plan.repetition,
+            "rate": plan.rate,
+            "recipe": plain(plan.recipe),
+        }
+    )
 
 
 def from_json(told: Mapping[str, Any], folder: Path) -> Plan:

@@ -6,15 +6,18 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clipvil import cli, models, recipes, tasks
 from clipvil.core import Data, UsageError
-from clipvil.evaluate.run import Arm, Plan, from_json, plainly, to_json
+from clipvil.evaluate.run import Arm, Plan, from_json, plainly, require_same, to_json
 from clipvil.evaluate.splits import Source
+from clipvil.files import write_json
 from clipvil.recipes._rows import UPDATES
 from clipvil.tasks import _vg
+from clipvil.train.recipe import Recipe
 from clipvil.worlds import tabletop
 
 TRAIN2014 = 443_757  # questions
@@ -32,14 +35,28 @@ def test_a_recipe_is_of_a_known_task_and_model(name: str) -> None:
     assert all(stage.learning_rate > 0 for stage in made.stages)
 
 
+def planned(made: Recipe[Any], folder: Path) -> Plan:
+    return Plan(
+        source=Source("vqa2", Data(folder)), recipe=made, arm=Arm(name="some"), shots="100%",
+        repetition=0, rate=1e-3, folder=folder,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("name", recipes.names())
 def test_a_recipe_survives_its_run_folder(name: str, tmp_path: Path) -> None:
     made = replace(recipes.load(name), words=tmp_path / "vectors.txt")
-    plan = Plan(
-        source=Source("vqa2", Data(tmp_path)), recipe=made, arm=Arm(name="some"), shots="100%",
-        repetition=0, rate=1e-3, folder=tmp_path,
-    )  # fmt: skip
-    assert from_json(plainly(to_json(plan)), tmp_path).recipe == made
+    assert from_json(plainly(to_json(planned(made, tmp_path))), tmp_path).recipe == made
+
+
+def test_a_run_is_not_gone_on_with_when_its_own_model_was_changed(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("first = True")
+    plan = planned(replace(recipes.load("vqa2_mcan"), model=f"module:{file}"), tmp_path)
+    write_json(tmp_path / "recipe.json", to_json(plan))
+    require_same(plan)
+    file.write_text("first = False")
+    with pytest.raises(ValueError, match="holds another run \\(the file of your model\\)"):
+        require_same(plan)
 
 
 @pytest.mark.parametrize("name", [row.recipe for row in recipes.rows().values()][:2])
