@@ -141,15 +141,14 @@ def plans(comparison: Comparison, arm: Arm, shots: str, repetition: int) -> list
 
 
 def require_known(comparison: Comparison) -> None:
-    """See that every seed's smallest subset teaches something, before anything is encoded.
+    """See that the first seed's smallest subset teaches something, before anything is encoded.
 
     Raises
-        ValueError: nothing can be learnt from one
+        ValueError: nothing can be learnt from it
     """
     prior = Arm(name=PRIOR, control="prior")
-    for repetition in range(comparison.seeds):
-        sizes = [plans(comparison, prior, shots, repetition)[0] for shots in comparison.shots]
-        cell.require_known(min(sizes, key=lambda plan: len(cell.unfold(plan).fit.examples)))
+    sizes = [plans(comparison, prior, shots, 0)[0] for shots in comparison.shots]
+    cell.require_known(min(sizes, key=lambda plan: len(cell.unfold(plan).fit.examples)))
 
 
 def folder_name(text: str) -> str:
